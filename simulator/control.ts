@@ -57,7 +57,7 @@ const inboundBody = z.object({
 });
 const chatBody = z.object({ instance: z.string().optional(), contactId: z.string() });
 const faultBody = z.looseObject({
-  target: z.enum(['send', 'presence', 'find', 'state', 'instance', 'webhook', 'claude', 'slack', 'speech', 'voyage', 'media']),
+  target: z.enum(['send', 'presence', 'find', 'state', 'instance', 'webhook', 'claude', 'slack', 'speech', 'voyage', 'orders', 'media']),
   kind: z.string(),
   times: z.number().int().positive().nullable().optional(),
   forMs: z.number().positive().optional(),

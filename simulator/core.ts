@@ -1,5 +1,6 @@
 // The simulator's one context: options, clock, world, wire log, faults and the event bus, handed to every module.
 
+import type { OrderBook } from './orders.ts';
 import type { Agent } from 'node:http';
 import type { Clock, Random } from './clock.ts';
 import type { Faults } from './faults.ts';
@@ -25,6 +26,7 @@ export type Core = {
   chance: Random;
   world: World;
   wire: Wire;
+  orders: OrderBook;
   faults: Faults;
   bus: Bus;
   webhookLog: WebhookLog;

@@ -30,6 +30,7 @@ import {
   type InboundInput,
 } from './handset.ts';
 import { resetCore } from './reset.ts';
+import { addOrderRoutes, newOrderBook } from './orders.ts';
 import { addSlackRoutes } from './slack.ts';
 import { addSpeechRoutes } from './speech.ts';
 import { addVoyageRoutes } from './voyage.ts';
@@ -151,7 +152,8 @@ function createCore(options: SimulatorOptions): Core {
     random,
     chance: createRandom(options.seed ?? DEFAULT_SEED),
     world,
-    wire: { sends: [], presences: [], claude: [], webhooks: [], slack: [], speech: [], voyage: [] },
+    wire: { sends: [], presences: [], claude: [], webhooks: [], slack: [], speech: [], voyage: [], orders: [] },
+    orders: newOrderBook(),
     faults: createFaults((faults) => bus.emit(faultsEvent(faults)), Date.now),
     bus,
     webhookLog: createWebhookLog(),
@@ -169,6 +171,7 @@ function createApp(core: Core): Hono<Env> {
   addSlackRoutes(core, app);
   addSpeechRoutes(core, app);
   addVoyageRoutes(core, app);
+  addOrderRoutes(core, app);
   app.use(licenceGate(core));
   addInstanceRoutes(core, app);
   addEvolutionRoutes(core, app);

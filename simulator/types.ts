@@ -135,6 +135,7 @@ export type FaultTarget =
   | 'slack'
   | 'speech'
   | 'voyage'
+  | 'orders'
   | 'media';
 export type FaultInput = {
   target: FaultTarget;
@@ -197,6 +198,16 @@ export type WireSlack = { at: number; via: 'webhook' | 'bot'; channel: string | 
 export type WireSpeech = { at: number; sha256: string; said: string; format: string };
 /** A call for vectors. */
 export type WireVoyage = { at: number; texts: string[]; type: string };
+/** A call of the order service; `status` 0: it got no answer of its own. */
+export type WireOrder = {
+  at: number;
+  method: string;
+  path: string;
+  query: Record<string, string>;
+  body: Json | null;
+  key: string | null;
+  status: number;
+};
 export type Wire = {
   sends: WireSend[];
   presences: WirePresence[];
@@ -205,10 +216,12 @@ export type Wire = {
   slack: WireSlack[];
   speech: WireSpeech[];
   voyage: WireVoyage[];
+  orders: WireOrder[];
 };
 
 export type SimulatorEvent =
   | { type: 'message'; message: Message }
+  | { type: 'orders'; path: string }
   | {
       type: 'message-update';
       id: string;

@@ -134,6 +134,8 @@ export type Config = {
   /** null: voice notes stay unheard. */
   readonly speech: Speech | null;
   readonly voyage: Voyage | null;
+  /** Private addresses, HOST:PORT, that calls to where a tenant says may reach all the same. */
+  readonly allowPrivate: readonly string[];
   readonly chatwoot: Chatwoot | null;
   readonly slack: Slack | null;
   readonly google: Google | null;
@@ -194,6 +196,7 @@ export function loadConfig(env: Environment, options: { mode?: Mode } = {}): Loa
     claude: features.claude(v, report),
     speech: features.speech(v, report),
     voyage: features.voyage(v),
+    allowPrivate: v.HTTP_ALLOW_PRIVATE ?? [],
     chatwoot: features.chatwoot(v, report),
     slack: features.slack(v, report),
     google: features.google(v, report),

@@ -51,6 +51,10 @@ import { createKnowledge } from './knowledge/knowledge.ts';
 import type { Knowledge } from './knowledge/knowledge.ts';
 import { createLine } from './process/line.ts';
 import type { Line } from './process/line.ts';
+import { openOutside } from './process/http-outside.ts';
+import { createToolClient } from './tools/client.ts';
+import { createTools } from './tools/turn-tools.ts';
+import type { Tools } from './tools/turn-tools.ts';
 import { createVoyage } from './voyage/client.ts';
 import type { Voyage } from './voyage/client.ts';
 import { createSpeech } from './speech/client.ts';
@@ -74,6 +78,8 @@ export type Context = {
   reading: Line;
   /** What the companies know. */
   knowledge: Knowledge;
+  /** What the agent may look up and do in the companies' own systems. */
+  tools: Tools;
   /** null: VOYAGE_API_KEY is not set; passages are found by their words alone. */
   voyage: Voyage | null;
   /** null: no key (inbound is handed to a person), or not a worker. */
@@ -158,6 +164,7 @@ export async function openContext(
     speech: openSpeech(config),
     reading: createLine(MOST_READING),
     knowledge: createKnowledge(db, voyage),
+    tools: openTools(config, db),
     voyage,
     llm,
     breakers,
@@ -174,7 +181,10 @@ export async function openContext(
 }
 
 /** What an admin command on the command line works with; see openAdminContext. */
-type AdminParts = Pick<Context, 'config' | 'log' | 'events' | 'db' | 'inbox' | 'background' | 'whatsapp' | 'voyage' | 'sendPolicy'> & {
+type AdminParts = Pick<
+  Context,
+  'config' | 'log' | 'events' | 'db' | 'inbox' | 'background' | 'whatsapp' | 'voyage' | 'tools' | 'sendPolicy'
+> & {
   process: Pick<Context['process'], 'id'>;
   /** Opened at the first call, which in Redis also asks the database who it is. */
   queues: Pick<Queues, 'wakeTurn' | 'wakeSend' | 'wakeReconcile' | 'ping' | 'counts'> & { installation(): Promise<string | null> };
@@ -214,6 +224,7 @@ export async function openAdminContext(config: Config, log: Logger): Promise<Adm
     background,
     whatsapp: openWhatsapp(config, db, log),
     voyage: openVoyage(config),
+    tools: openTools(config, db),
     sendPolicy: sendPolicyOf(config),
     process: { id: processIdOf(config) },
     queues: {
@@ -269,6 +280,10 @@ const MOST_READING = 8;
 /** Only a worker talks with the model: the others save its client's 25 MB. */
 function openVoyage({ voyage }: Config): Voyage | null {
   return voyage === null ? null : createVoyage(voyage);
+}
+
+function openTools({ secrets, allowPrivate }: Config, db: Door): Tools {
+  return createTools(db, createToolClient(db, secrets, openOutside(allowPrivate)));
 }
 
 function openSpeech({ speech }: Config): Speech | null {

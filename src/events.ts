@@ -244,6 +244,23 @@ export function createEvents(log: Logger, mode: string) {
       else if (changed) log.info(fields, status === 'pending' ? 'Notice not delivered yet' : 'Notice delivered');
     },
 
+    /** A tool's call outside is over, or waits for its next try. */
+    toolWriteEnded(
+      write: { id: number; conversation_id: number; definition: { name: string } },
+      end: { status: string; reason: string | null },
+    ): void {
+      metrics.toolWrites.inc({ outcome: end.status });
+      const fields = {
+        write_id: write.id,
+        conversa_id: write.conversation_id,
+        tool: write.definition.name,
+        outcome: end.status,
+        reason: end.reason,
+      };
+      if (end.status === 'uncertain' || end.status === 'failed') log.error(fields, 'Tool write ended');
+      else log.info(fields, 'Tool write ended');
+    },
+
     /** People heard that a conversation needs them. */
     handoffTold(handoff: { id: number; conversation_id: number; step: string; controls: boolean; created_at: Date }): void {
       metrics.handoffs.inc({ step: handoff.step });

@@ -136,6 +136,12 @@ export function createMetrics(mode: string) {
       registers,
     }),
     handoffs: new Counter({ name: 'julia_handoffs_total', help: 'Steps of handoffs to people', labelNames: ['step'], registers }),
+    toolWrites: new Counter({
+      name: 'julia_ferramentas_escritas_total',
+      help: 'Calls of business tools that write, by outcome',
+      labelNames: ['outcome'],
+      registers,
+    }),
     operators: new Counter({
       name: 'julia_comandos_total',
       help: 'Commands by WhatsApp by outcome',

@@ -24,6 +24,7 @@ export const TIERS = {
     'inbox',
     'turns',
     'knowledge',
+    'tools',
     'outbox',
     'orders',
     'numbers',

@@ -29,6 +29,8 @@ import { replayCommands } from './replay.ts';
 import { spendCommands } from './spend.ts';
 import { statusCommands } from './status.ts';
 import { suspicionCommands } from './suspicions.ts';
+import { approvalCommands } from './approvals.ts';
+import { toolCommands } from './tools.ts';
 import { tokenListCommands } from './tokens.ts';
 import { userCommands } from './users.ts';
 import { whyCommands } from './why.ts';
@@ -59,6 +61,8 @@ export const COMMANDS: readonly AdminCommand[] = [
   ...ignoredCommands,
   ...contactCommands,
   ...knowledgeCommands,
+  ...toolCommands,
+  ...approvalCommands,
   ...secretCommands,
   ...tokenListCommands,
   ...userCommands,

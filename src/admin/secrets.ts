@@ -3,6 +3,8 @@ import { z } from 'zod';
 import { listSealedSecrets, setInstanceKey, swapSecret } from '../numbers/secret-calls.ts';
 import { recordAudit } from '../people/audit-calls.ts';
 import { ownerOf } from '../numbers/keys.ts';
+import { listTenantSecrets, swapTenantSecret } from '../tools/calls.ts';
+import { secretOwner } from '../tools/client.ts';
 import { openSecret, sealSecret } from '../process/secrets.ts';
 import { webhookSecretOf } from '../numbers/webhook-secrets.ts';
 import { defineCommand, refused, wordsArg } from './command.ts';
@@ -32,13 +34,14 @@ const key = defineCommand({
 
 /** Of a webhook, as against a key. */
 const SECRET = 'webhook secret';
+const TOOL_SECRET = 'tool secret';
 
 const rotate = defineCommand({
   name: 'secrets rotate',
   summary: 'seals all stored secrets with the current SECRETS_KEY',
   details:
     'After SECRETS_KEY was changed and SECRETS_KEY_PREVIOUS set to the old one, in all processes. When it says that none is left, SECRETS_KEY_PREVIOUS can go. May be repeated, and run ' +
-    'while everything works. Keys and webhook secrets of all numbers for the tenant default, of its own numbers for another tenant.',
+    'while everything works. Keys and webhook secrets of all numbers, and secrets of tools, for the tenant default; its own for another tenant.',
   args: z.object({}),
   readOnly: false,
   role: 'admin',
@@ -53,6 +56,13 @@ const rotate = defineCommand({
       else if (opened.current) result.current++;
       // Somebody may have set another one meanwhile: that one stays.
       else if (await swapSecret(ctx.db, name, sealed, sealSecret(secrets, opened.text, owner))) result.rotated++;
+    }
+    for (const { tenant, name, sealed } of await listTenantSecrets(ctx.db, actor.tenant === 'default' ? null : actor.tenant)) {
+      const owner = secretOwner(tenant, name);
+      const opened = openSecret(secrets, sealed, owner);
+      if (opened === null) result.unreadable.push(`${name} (${TOOL_SECRET}, ${tenant})`);
+      else if (opened.current) result.current++;
+      else if (await swapTenantSecret(ctx.db, { tenant, name, old: sealed }, sealSecret(secrets, opened.text, owner))) result.rotated++;
     }
     await recordAudit(ctx.db, { tenant: actor.tenant, actor: actor.id, action: 'secrets.rotate', subject: 'instances', details: result });
     return { ok: true, result };

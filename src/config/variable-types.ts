@@ -149,6 +149,17 @@ export function originsOrStar() {
   });
 }
 
+/** A comma list of HOST:PORT, in small letters. */
+export function hostPorts() {
+  return z.string().transform((raw, ctx) => {
+    const all = commaList(raw.toLowerCase());
+    const wrong = all.findIndex((entry) => !/^(?:[a-z0-9][a-z0-9.-]*|\[[0-9a-f:.]+\]):\d{1,5}$/.test(entry));
+    return wrong === -1
+      ? all
+      : refuse(ctx, `must be a comma list of HOST:PORT such as pedidos.internal:8080; entry ${wrong + 1} is not one`);
+  });
+}
+
 /** An environment's name. `dev` is what the first manual calls development. */
 export function environmentName() {
   return z

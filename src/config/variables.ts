@@ -5,7 +5,7 @@
  */
 import { z } from 'zod';
 
-import { AUTONOMOUS, CLAUDE, CONVERSATION, EMBEDDINGS, SLACK, SPEECH } from './fields/conversation.ts';
+import { AUTONOMOUS, CLAUDE, CONVERSATION, EMBEDDINGS, SLACK, SPEECH, TOOLS } from './fields/conversation.ts';
 import { IGNORED } from './fields/ignored.ts';
 import { CHATWOOT, GOOGLE, META } from './fields/later.ts';
 import { HTTP, LOG, PROCESS, TRACES } from './fields/process.ts';
@@ -27,6 +27,7 @@ export const SUBJECTS: readonly Subject[] = [
   CLAUDE,
   SPEECH,
   EMBEDDINGS,
+  TOOLS,
   AUTONOMOUS,
   SLACK,
   RETENTION,
@@ -50,6 +51,7 @@ export const variables = z.object({
   ...CLAUDE.fields,
   ...SPEECH.fields,
   ...EMBEDDINGS.fields,
+  ...TOOLS.fields,
   ...AUTONOMOUS.fields,
   ...SLACK.fields,
   ...RETENTION.fields,

@@ -4,6 +4,16 @@ import { oneLine } from '../words/foreign-text.ts';
 import { costText, routeText, tickOf } from './conversation-texts.ts';
 import { porque } from './reason-texts.ts';
 
+const WRITES: Readonly<Record<string, string>> = {
+  waiting: 'espera por um sim',
+  queued: 'vai sair',
+  sending: 'está saindo',
+  done: 'feito',
+  failed: 'não deu certo',
+  uncertain: 'não se sabe se foi feito',
+  refused: 'não saiu',
+  expired: 'ninguém autorizou a tempo',
+};
 const CHARS = 300;
 
 const AUTHORS: Readonly<Record<string, string>> = {
@@ -80,6 +90,18 @@ export function entryText(entry: TimelineEntry, time: (at: Date) => string): { s
       return {
         says: `Ferramenta ${entry.name} ${entry.ok ? 'usada' : 'recusada'}`,
         why: `${oneLine(JSON.stringify(entry.input), CHARS)} → ${oneLine(entry.output, CHARS)}`,
+        tone: 'turn',
+      };
+    case 'tool_write':
+      return {
+        says: `${entry.name}: ${WRITES[entry.status] ?? entry.status}`,
+        why: [
+          oneLine(JSON.stringify(entry.input), CHARS),
+          ...(entry.approval_id === null ? [] : [`autorização ${entry.approval_id}`]),
+          ...(entry.decided_by === null ? [] : [`${entry.decided === 'approved' ? 'sim' : 'não'} de ${entry.decided_by}`]),
+          ...(entry.reason === null ? [] : [`porque ${porque(entry.reason)}`]),
+          ...(entry.answer === null ? [] : [oneLine(entry.answer, CHARS)]),
+        ].join('; '),
         tone: 'turn',
       };
     case 'handoff': {

@@ -15,6 +15,7 @@ import { reconcileInboxJob } from './reconcile-inbox.ts';
 import { refreshHolidaysJob } from './refresh-holidays.ts';
 import { sweepNoticesJob } from './sweep-notices.ts';
 import { sweepSendsJob } from './sweep-sends.ts';
+import { sweepToolsJob } from './sweep-tools.ts';
 import { sweepTurnsJob } from './sweep-turns.ts';
 
 export const JOBS: readonly CronJob[] = [
@@ -22,6 +23,7 @@ export const JOBS: readonly CronJob[] = [
   sweepSendsJob,
   fireRemindersJob,
   followUpStepsJob,
+  sweepToolsJob,
   retryMediaJob,
   embedKnowledgeJob,
   handoffsJob,

@@ -10,6 +10,7 @@
  *   rascunhos, aprovar 12, recusar 12                                                          draft list, draft approve, draft discard
  *   instrução [até sexta]: ..., instruções                                                     directive add, directive list
  *   aprovar instrução 3, recusar instrução 3, encerrar instrução 3                             directive approve, reject, end
+ *   autorizações, autorizar 12, negar 12                                                        approval list, approval approve, approval refuse
  *   ajuda, confirmar [the word that was told]
  */
 
@@ -55,6 +56,7 @@ export const OPERATOR_HELP = [
   '*fila parada*: mensagens que não saíram. *fila reenviar*: tenta de novo (pede confirmação).',
   '*handoffs*: conversas que esperam por uma pessoa. *devolver 7*: devolve a conversa 7 ao agente.',
   '*instrução: ...*: diz algo ao agente, a partir da próxima mensagem (pede confirmação); *instrução até sexta: ...* acaba sozinha. *instruções*: as que valem e as propostas; *aprovar instrução 3*, *recusar instrução 3*, *encerrar instrução 3*.',
+  '*autorizações*: ações do agente que esperam por um sim. *autorizar 12* deixa sair, *negar 12* não.',
   '*rascunhos*: respostas que esperam por um sim. *aprovar 12* envia, *recusar 12* não.',
 ].join('\n');
 
@@ -90,17 +92,28 @@ function read(words: string[]): OperatorWords | null {
     case 'aprovar':
     case 'aprova':
     case 'aprovo':
-      return rest[0] === 'instrucao' ? draft('directive approve', rest.slice(1)) : draft('draft approve', rest);
+      return rest[0] === 'instrucao' ? numbered('directive approve', 'instrucao', rest) : numbered('draft approve', 'rascunho', rest);
     case 'recusar':
     case 'recusa':
     case 'recuso':
-      return rest[0] === 'instrucao' ? draft('directive reject', rest.slice(1)) : draft('draft discard', rest);
+      return rest[0] === 'instrucao' ? numbered('directive reject', 'instrucao', rest) : numbered('draft discard', 'rascunho', rest);
     case 'encerrar':
     case 'encerra':
     case 'encerre':
-      return rest[0] === 'instrucao' ? draft('directive end', rest.slice(1)) : null;
+      return rest[0] === 'instrucao' ? numbered('directive end', 'instrucao', rest) : null;
     case 'instrucoes':
       return rest.length === 0 ? command('directive list') : null;
+    case 'autorizacao':
+    case 'autorizacoes':
+      return rest.length === 0 ? command('approval list') : null;
+    case 'autorizar':
+    case 'autoriza':
+    case 'autorizo':
+      return numbered('approval approve', 'autorizacao', rest);
+    case 'negar':
+    case 'nega':
+    case 'nego':
+      return numbered('approval refuse', 'autorizacao', rest);
     case 'ajuda':
     case 'help':
     case 'comandos':
@@ -166,8 +179,8 @@ function giveBack(rest: string[]): OperatorWords | null {
   return words.length === 1 && id !== undefined && /^\d{1,15}$/.test(id) ? command('handoff return', { id }) : null;
 }
 
-function draft(name: string, rest: string[]): OperatorWords | null {
-  const words = rest.filter((word) => word !== 'rascunho');
+function numbered(name: string, noun: string, rest: string[]): OperatorWords | null {
+  const words = rest.filter((word) => word !== noun);
   const [id] = words;
   return words.length === 1 && id !== undefined && /^\d{1,15}$/.test(id) ? command(name, { id }) : null;
 }

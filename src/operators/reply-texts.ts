@@ -101,6 +101,33 @@ const directives = z.object({
     }),
   ),
 });
+const approvals = z.object({
+  approvals: z.array(
+    z.object({
+      id: z.number(),
+      tool: z.string(),
+      conversation_id: z.number(),
+      contact: z.string().nullable(),
+      input: z.record(z.string(), z.unknown()),
+      expires_at: z.coerce.date(),
+    }),
+  ),
+});
+const approvalDecided = z.object({ approval: z.number(), again: z.boolean(), write: z.string().nullable() });
+
+function inputWords(input: Readonly<Record<string, unknown>>): string {
+  return Object.entries(input)
+    .map(([name, value]) => `${name} ${String(value)}`)
+    .join(', ');
+}
+
+/** What came of a call. */
+const WRITES: Readonly<Record<string, string>> = {
+  done: 'Feito.',
+  failed: 'O sistema recusou, ou a chamada nem saiu: a conversa está com uma pessoa.',
+  uncertain: 'Não se sabe se foi feito: confira no sistema; a conversa está com uma pessoa.',
+  queued: 'O sistema não está disponível; tento de novo em instantes.',
+};
 
 /** At most so many lines of a list. */
 const MOST = 15;
@@ -188,6 +215,22 @@ const REPLIES: Readonly<Record<string, (result: unknown, format: FormatTime) => 
   'directive approve': told(directiveSettled, ({ id, text }) => `📌 Instrução ${id} em vigor: ${quote(text)}`),
   'directive reject': told(directiveSettled, ({ id }) => `Instrução ${id} recusada: não vale.`),
   'directive end': told(directiveSettled, ({ id }) => `Instrução ${id} encerrada: não vale mais.`),
+  'approval list': told(approvals, ({ approvals: all }, format) =>
+    all.length === 0
+      ? 'Nada espera por um sim.'
+      : list(
+          all.map(
+            (each) =>
+              `${each.id}: ${each.tool}, conversa ${each.conversation_id} (${shownName(each.contact) ?? 'sem nome'}), até ${format(each.expires_at)} ${lineForModel(inputWords(each.input), 120)}`,
+          ),
+        ),
+  ),
+  'approval approve': told(
+    approvalDecided,
+    ({ approval, again, write }) =>
+      `Autorização ${approval} ${again ? 'já tinha o seu sim' : 'dada'}. ${write === null ? 'A chamada já está em andamento.' : (WRITES[write] ?? write)}`,
+  ),
+  'approval refuse': told(approvalDecided, ({ approval }) => `Autorização ${approval} negada: nada sai, e o cliente é avisado.`),
   'draft discard': told(draftSettled, ({ draft }) => `Rascunho ${draft} recusado. A conversa fica com você.`),
 };
 

@@ -8,6 +8,7 @@
  * cannot be taken back, a message to a person, goes over a connection of its own.
  */
 import { createRequire } from 'node:module';
+import type { LookupFunction } from 'node:net';
 import type { Agent, Dispatcher } from 'undici';
 import { stringAt } from '../words/json.ts';
 
@@ -51,8 +52,8 @@ export const httpCall: HttpCall = (request) => {
 };
 let shared: HttpCall | undefined;
 
-/** Connections of their own. */
-export function openHttp(): HttpCall {
+/** Connections of their own. `lookup`: how names become addresses; what it answers is what is connected to. */
+export function openHttp({ lookup }: { lookup?: LookupFunction } = {}): HttpCall {
   // The whole of undici (its fetch, caches and mocks) would take 12 MB of each process.
   const Connections = createRequire(import.meta.url)('undici/lib/dispatcher/agent.js') as typeof Agent;
   const open = (): Agent =>
@@ -61,6 +62,7 @@ export function openHttp(): HttpCall {
       keepAliveMaxTimeout: IDLE_MS,
       keepAliveTimeoutThreshold: MARGIN_MS,
       connectTimeout: CONNECT_MS,
+      ...(lookup === undefined ? {} : { connect: { lookup } }),
       // One request at a time on a connection: of several, one failure would be the failure of all.
       pipelining: 1,
       allowH2: false,

@@ -4,7 +4,7 @@ import type { Timing } from './decide.ts';
 /** What jobs need of the context; the command line has it too, for `job run`. */
 export type JobContext = Pick<
   Context,
-  'config' | 'log' | 'events' | 'db' | 'inbox' | 'background' | 'whatsapp' | 'voyage' | 'sendPolicy'
+  'config' | 'log' | 'events' | 'db' | 'inbox' | 'background' | 'whatsapp' | 'voyage' | 'tools' | 'sendPolicy'
 > & {
   process: Pick<Context['process'], 'id'>;
   queues: Pick<Context['queues'], 'wakeTurn' | 'wakeSend' | 'wakeReconcile' | 'ping' | 'counts'>;

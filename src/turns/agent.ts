@@ -467,8 +467,9 @@ async function runTools(run: AgentRun, calls: Anthropic.ToolUseBlock[], work: To
   const results: Anthropic.ToolResultBlockParam[] = [];
   for (const call of calls) {
     const started = performance.now();
-    const { ok, output } = await answerOf(run, call, work.effects, signal);
-    work.records.push({ name: call.name, input: call.input ?? {}, output, ok, ms: Math.round(performance.now() - started) });
+    const answer = await answerOf(run, call, work.effects, signal);
+    const { ok, output } = answer;
+    work.records.push({ ...answer, name: call.name, input: call.input ?? {}, ms: Math.round(performance.now() - started) });
     results.push({ type: 'tool_result', tool_use_id: call.id, content: output, ...(ok ? {} : { is_error: true }) });
   }
   return results;

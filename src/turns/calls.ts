@@ -4,6 +4,7 @@ import type { ModelCallRecord } from '../claude/call-record.ts';
 import type { Door } from '../db/door.ts';
 import { grouped } from '../db/grouped.ts';
 import type { DebounceSettings } from '../inbox/debounce.ts';
+import type { AskedWrite } from '../tools/turn-tools.ts';
 import { LANGUAGES } from '../words/sentences.ts';
 import { claimedMoney } from '../spend/calls.ts';
 import type { SpendPolicy } from '../spend/ceilings.ts';
@@ -244,9 +245,20 @@ export type Effect =
       /** When the thing itself is; null: nobody said. */
       event_at: Date | null;
     }
-  | { type: 'cancel_reminders' };
+  | { type: 'cancel_reminders' }
+  | AskedWrite;
 
-export type ToolCallRecord = { name: string; input: unknown; output: string; ok: boolean; ms: number };
+export type ToolCallRecord = {
+  name: string;
+  input: unknown;
+  output: string;
+  ok: boolean;
+  ms: number;
+  /** Of a business tool that reads: what it returned, by field. */
+  found?: Record<string, string[]>;
+  /** Of a business tool with a price. */
+  cost_usd?: number;
+};
 
 export type Part = { text: string; typing_ms: number; kind: 'reply' | 'handoff' };
 

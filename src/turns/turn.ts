@@ -32,6 +32,8 @@ import { summarise } from './summary.ts';
 import type { Known } from '../knowledge/knowledge.ts';
 import { tellOfDraft, tellOfHandoffs, tellOfMessages } from '../people/handoffs.ts';
 import { TOOLS } from './tools/all.ts';
+import { businessTools } from './tools/business.ts';
+import { afterTurn } from '../tools/writes.ts';
 import { promptHash } from './prefix.ts';
 import { mark, span } from '../process/trace.ts';
 import type { SpanOptions } from '../process/trace.ts';
@@ -233,6 +235,8 @@ async function answer(
     throw new Error('decideTurn lets no turn run without a model and an agent');
   const { agent } = claim;
   const known = await ctx.knowledge.forTurn(claim.tenant_id, asked(claim));
+  const business = await businessTools(ctx.tools, claim, known);
+  const tools = [...agent.tools, ...business.tools.map(({ name }) => name)];
   const unwanted = new AbortController();
   // The contact wrote again, a person took over, a pause, a lost lease: nobody waits for this answer.
   const kept = keepTurn(ctx, claim, LEASE_MS, ({ alive, newer, stop }) => {
@@ -260,10 +264,13 @@ async function answer(
           ? null
           : { id: claim.previous_answer.id, agoMs: claim.now.getTime() - claim.previous_answer.at.getTime() },
       declinedBy: claim.pending.flatMap((message) => message.refused_by ?? []),
-      tools: TOOLS.filter((tool) => agent.tools.includes(tool.name)),
+      tools: [...TOOLS.filter((tool) => agent.tools.includes(tool.name)), ...business.tools],
       situation: { pending: claim.pending, now: claim.now, timeZone: ctx.config.app.timeZone },
       check: (text, { prompt, toolCalls }) =>
-        checkOutput(text, readOf(agent, prompt, toolCalls, { now: claim.now, timeZone: ctx.config.app.timeZone })),
+        checkOutput(
+          text,
+          readOf({ ...agent, tools }, prompt, toolCalls, { now: claim.now, timeZone: ctx.config.app.timeZone, acted: business.done }),
+        ),
       budget:
         claude.ceilings === null
           ? null
@@ -428,6 +435,8 @@ async function finish(ctx: Context, claim: TurnClaim, result: TurnResult, canSen
     if (completion.draft === true) ctx.background.run('tell of a draft', () => tellOfDraft(ctx, claim));
     if (result.effects?.some((effect) => effect.type === 'handoff') === true)
       ctx.background.run('tell of handoffs', () => tellOfHandoffs(ctx));
+    if (result.effects?.some((effect) => effect.type === 'tool_write') === true)
+      ctx.background.run('tool writes', () => afterTurn(ctx, claim));
   }
   const step = after(ctx, completion, result);
   return completion.send === null ? step : { ...step, send: completion.send };

@@ -103,6 +103,29 @@ const entry = z.discriminatedUnion('what', [
       output: z.string(),
       ok: z.boolean(),
       ms: z.number(),
+      /** null: it has no price. */
+      cost_usd: z.number().nullable(),
+    })
+    .loose(),
+  /** What a business tool was to do outside, and who said yes. */
+  z
+    .object({
+      what: z.literal('tool_write'),
+      id: z.number(),
+      at: time,
+      turn_id: z.number(),
+      name: z.string(),
+      input: z.unknown(),
+      status: z.string(),
+      reason: z.string().nullable(),
+      risks: z.array(z.string()),
+      answer: z.string().nullable(),
+      sent_at: time.nullable(),
+      ended_at: time.nullable(),
+      approval_id: z.number().nullable(),
+      decided: z.string().nullable(),
+      decided_by: z.string().nullable(),
+      decided_at: time.nullable(),
     })
     .loose(),
   z

@@ -78,6 +78,25 @@ type ToolCallEntry = {
   output: string;
   ok: boolean;
   ms: number;
+  cost_usd: number | null;
+};
+type ToolWriteEntry = {
+  what: 'tool_write';
+  id: number;
+  at: Date;
+  turn_id: number;
+  name: string;
+  input: unknown;
+  status: string;
+  reason: string | null;
+  risks: string[];
+  answer: string | null;
+  sent_at: Date | null;
+  ended_at: Date | null;
+  approval_id: number | null;
+  decided: string | null;
+  decided_by: string | null;
+  decided_at: Date | null;
 };
 type HandoffEntry = {
   what: 'handoff';
@@ -102,6 +121,7 @@ export type TimelineEntry =
   | ModelCallEntry
   | MediaCallEntry
   | ToolCallEntry
+  | ToolWriteEntry
   | HandoffEntry
   | OptOutEntry
   | WebhookEntry;
@@ -165,6 +185,7 @@ function concerns(message: MessageEntry, entries: readonly TimelineEntry[]): (en
         return ids.has(entry.id);
       case 'model_call':
       case 'tool_call':
+      case 'tool_write':
         return ids.has(entry.turn_id);
       case 'media_call':
         return entry.message_id === message.id;
@@ -194,7 +215,7 @@ function describe(
   switch (entry.what) {
     case 'message':
       return {
-        says: `message ${entry.id} ${entry.kind === 'operator' ? 'for those who run this' : AUTHORS[entry.author]}: ${quote(entry.text)}`,
+        says: `message ${entry.id} ${entry.kind === 'operator' ? 'for those who run this' : entry.author === 'system' && entry.turn_id !== null ? 'of the runtime' : AUTHORS[entry.author]}: ${quote(entry.text)}`,
         why: messageState(entry, entries, format),
       };
     case 'turn':
@@ -217,7 +238,12 @@ function describe(
     case 'tool_call':
       return {
         says: `tool ${entry.name} ${entry.ok ? 'was used' : 'refused'}`,
-        why: `${quote(JSON.stringify(entry.input))} -> ${quote(entry.output)}`,
+        why: `${quote(JSON.stringify(entry.input))} -> ${quote(entry.output)}, ${seconds(entry.ms)}${entry.cost_usd === null ? '' : `, ${entry.cost_usd} US dollars`}`,
+      };
+    case 'tool_write':
+      return {
+        says: `${entry.name} was to be done outside (${quote(JSON.stringify(entry.input))}): ${entry.status}`,
+        why: writeSteps(entry, format).join('; '),
       };
     case 'handoff':
       return {
@@ -238,6 +264,18 @@ function describe(
 }
 
 /** Each step of it, with its time. */
+function writeSteps(write: ToolWriteEntry, format: (at: Date) => string): string[] {
+  const { approval_id: id, decided, decided_by: by, decided_at: at, sent_at: sent, ended_at: ended } = write;
+  return [
+    ...(id === null ? [] : [`approval ${id} was needed because of ${write.risks.join(', ')}`]),
+    ...(at === null || decided === null ? [] : [`${decided}${by === null ? '' : ` by ${by}`} ${format(at)}`]),
+    ...(sent === null ? [] : [`called ${format(sent)}`]),
+    ...(ended === null ? [] : [`${write.status} ${format(ended)}`]),
+    ...(write.reason === null ? [] : [`because ${because(write.reason)}`]),
+    ...(write.answer === null ? [] : [`answer: ${quote(write.answer)}`]),
+  ];
+}
+
 function handoffSteps(handoff: HandoffEntry, format: (at: Date) => string): string[] {
   const steps: [what: string, at: Date | null][] = [
     ['people told', handoff.notified_at],

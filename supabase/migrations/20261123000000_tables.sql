@@ -661,6 +661,8 @@ create table tool_calls (
   output           text not null,
   ok               boolean not null,
   ms               int not null,
+  found            jsonb,                     -- of a business tool that reads: {field: [values]} of what it returned
+  cost_usd         numeric,                   -- of a business tool with a price
   created_at       timestamptz not null default now()
 );
 create index tool_calls_turn on tool_calls (turn_id);
@@ -1268,6 +1270,85 @@ create unique index directives_once on directives (tenant_id, scope, target, tex
 create index directives_tenant on directives (tenant_id, id);
 create index directives_document on directives (document_id) where document_id is not null;
 create index directives_replaces on directives (replaces) where replaces is not null;
+-- Secrets of a tenant by name, sealed (process/secrets.ts): a tool names one, and nobody is shown it.
+create table tenant_secrets (
+  tenant_id   text not null references tenants (id),
+  name        text not null check (name ~ '^[A-Z][A-Z0-9_]{1,39}$'),
+  sealed      text not null,
+  updated_by  text not null,
+  updated_at  timestamptz not null default now(),
+  primary key (tenant_id, name)
+);
+
+-- Business tools, as data: see src/tools/definition-words.ts for what a definition may say. Its version grows with each
+-- change, so that what a turn was given is known to be what is in force.
+create table http_tools (
+  id          bigint generated always as identity primary key,
+  tenant_id   text not null references tenants (id),
+  name        text not null check (name ~ '^[a-z][a-z0-9_]{2,47}$'),
+  class       text not null check (class in ('read', 'write', 'outside')),
+  definition  jsonb not null,
+  version     int not null default 1,
+  added_by    text not null,
+  created_at  timestamptz not null default now(),
+  updated_at  timestamptz not null default now(),
+  removed_at  timestamptz
+);
+create unique index http_tools_name on http_tools (tenant_id, name) where removed_at is null;
+
+-- What a tool is to do outside, written with the answer that promises it. A row leaves at most once:
+--   waiting    for a person's yes (approvals)
+--   queued     leaves next           sending  a process makes the call until lease_until
+--   done       the service said yes  failed   it said no, or the call surely never left
+--   uncertain  nobody knows: told to people, never repeated
+--   refused    by a person or a limit         expired  nobody said yes in time
+create table tool_writes (
+  id               bigint generated always as identity primary key,
+  tenant_id        text not null references tenants (id),
+  tool_id          bigint not null references http_tools (id),
+  conversation_id  bigint not null references conversations (id),
+  turn_id          bigint not null,
+  key              uuid not null unique default gen_random_uuid(),   -- goes with the call as Idempotency-Key
+  definition       jsonb not null,            -- as it was when the turn asked: a yes is for this
+  input            jsonb not null,            -- all arguments, the bound ones too
+  request          jsonb not null,            -- {method, url, body}
+  amount           numeric,
+  risks            text[] not null default '{}',   -- why it waited for a yes
+  status           text not null check (status in ('waiting', 'queued', 'sending', 'done', 'failed', 'uncertain',
+    'refused', 'expired')),
+  reason           text,
+  attempts         int not null default 0,
+  claim            int not null default 0,
+  worker           text,
+  lease_until      timestamptz,
+  due_at           timestamptz not null,
+  sent_at          timestamptz,
+  answer           text,                      -- what the service said, cut
+  created_at       timestamptz not null,
+  ended_at         timestamptz
+);
+create index tool_writes_under_way on tool_writes (due_at) where status in ('queued', 'sending');
+create unique index tool_writes_same on tool_writes (tool_id, conversation_id, md5(input::text))
+  where status in ('waiting', 'queued', 'sending');
+create index tool_writes_tool on tool_writes (tool_id, created_at);
+create index tool_writes_conversation on tool_writes (conversation_id, created_at);
+
+-- A yes that is waited for. It is given or refused once, by one person, until expires_at.
+create table approvals (
+  id               bigint generated always as identity primary key,
+  tenant_id        text not null references tenants (id),
+  write_id         bigint not null unique references tool_writes (id),
+  conversation_id  bigint not null references conversations (id),
+  status           text not null default 'waiting' check (status in ('waiting', 'approved', 'refused', 'expired')),
+  expires_at       timestamptz not null,
+  told_at          timestamptz,
+  decided_at       timestamptz,
+  decided_by       text,
+  reason           text,
+  created_at       timestamptz not null
+);
+create index approvals_waiting on approvals (tenant_id, expires_at) where status = 'waiting';
+create index approvals_conversation on approvals (conversation_id);
 
 -- Rights. Row level security is on everywhere and nothing is granted to anon and authenticated, to whom Supabase grants
 -- every new table and function by default: the only way in are the service role, the runtime and the owner of the

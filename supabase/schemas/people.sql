@@ -76,6 +76,8 @@ begin
     with gone as (update turns set conversation_id = v_into.id where conversation_id = v_from.id
       returning id) select coalesce(jsonb_agg(id), '[]') into v_turns from gone;
     update tool_calls set conversation_id = v_into.id where conversation_id = v_from.id;
+    update tool_writes set conversation_id = v_into.id where conversation_id = v_from.id;
+    update approvals set conversation_id = v_into.id where conversation_id = v_from.id;
     -- who paused the one has paused the person
     v_paused := pause_status('conversation', v_into.id::text, v_into.tenant_id);
     v_pause := null;
@@ -245,6 +247,9 @@ begin
       where conversation_id = v_into and id in (select jsonb_array_elements_text(v_moved -> 'turns')::bigint);
     update tool_calls set conversation_id = v_from
       where conversation_id = v_into and turn_id in (select jsonb_array_elements_text(v_moved -> 'turns')::bigint);
+    with back as (update tool_writes set conversation_id = v_from where conversation_id = v_into
+        and turn_id in (select jsonb_array_elements_text(v_moved -> 'turns')::bigint) returning id)
+      update approvals a set conversation_id = v_from from back where a.write_id = back.id;
     -- a pause that came over from the other one goes back with it
     if v_moved ->> 'pause' is not null and (select j.id from julia_status j
       where j.scope = 'conversation' and j.target = v_into::text order by j.id desc
@@ -1074,7 +1079,8 @@ $$ select p_reason in ('turn_failed', 'no_model') or p_reason like 'model\_%' $$
 create or replace function handoff_code(p_reason text) returns text language sql immutable as $$
   select case when p_reason in ('human', 'declined', 'no_agent', 'send_failed', 'send_unproven', 'too_old',
     'answer_too_old', 'bot_question', 'abuse_loop', 'abuse_agent',
-      'abuse_repeated', 'abuse_flood', 'abuse_daily_turns', 'abuse_daily_tokens', 'erased')
+      'abuse_repeated', 'abuse_flood', 'abuse_daily_turns', 'abuse_daily_tokens', 'erased', 'tool_changed',
+      'tool_limit', 'tool_failed', 'tool_uncertain', 'approval_expired')
         or (is_technical(p_reason) and p_reason ~ '^[a-z_]{1,40}$') then p_reason
     when p_reason is not null then 'words' end
 $$;
@@ -1874,6 +1880,10 @@ begin
   delete from tool_calls where id in (select id from (select id, created_at from tool_calls order by id
     limit p_limit) oldest where created_at < v_messages);
   get diagnostics v_n = row_count; v_counts := v_counts || v_n;
+  with old as (select id from (select id, ended_at from tool_writes order by id limit p_limit) oldest
+      where ended_at < v_messages),
+    gone as (delete from approvals a using old where a.write_id = old.id)
+  delete from tool_writes w using old where w.id = old.id;
   delete from messages where id in (select id from (select id, created_at, status from messages order by id
     limit p_limit) oldest
     where created_at < v_messages and status not in ('received', 'queued', 'sending', 'uncertain')
@@ -1951,6 +1961,10 @@ begin
       where t.conversation_id = any (v_talks)),
     'tool_calls', (select coalesce(jsonb_agg(to_jsonb(k) - 'tenant_id' order by k.id), '[]') from tool_calls k
       where k.conversation_id = any (v_talks)),
+    'tool_writes', (select coalesce(jsonb_agg(to_jsonb(w) - 'tenant_id' - 'definition' order by w.id), '[]')
+      from tool_writes w where w.conversation_id = any (v_talks)),
+    'approvals', (select coalesce(jsonb_agg(to_jsonb(a) - 'tenant_id' order by a.id), '[]') from approvals a
+      where a.conversation_id = any (v_talks)),
     'handoffs', (select coalesce(jsonb_agg(to_jsonb(h) - 'tenant_id' order by h.id), '[]') from handoffs h
       where h.conversation_id = any (v_talks)),
     'opt_outs', (select coalesce(jsonb_agg(to_jsonb(o) - 'tenant_id' order by o.id), '[]') from opt_outs o
@@ -2063,6 +2077,7 @@ begin
       select 'handoff-' || h.id || step from handoffs h, unnest(array['-told', '-reminded', '-returned']) as step
         where h.conversation_id = any (v_talks)
       union all select 'draft-' || t.id from turns t where t.conversation_id = any (v_talks)
+      union all select 'approval-' || a.id from approvals a where a.conversation_id = any (v_talks)
       union all select 'greeting-' || i.name from instances i join messages m on m.id = i.greeting_message
         where m.conversation_id = any (v_talks))
       or (n.tenant_id = p_tenant and n.kind = 'forward' and split_part(n.key, '-', 2) in (select t::text
@@ -2089,6 +2104,8 @@ begin
   get diagnostics v_messages = row_count;
   delete from tool_calls where conversation_id = any (v_talks);
   delete from summaries where conversation_id = any (v_talks);
+  delete from approvals where conversation_id = any (v_talks);
+  delete from tool_writes where conversation_id = any (v_talks);
   update turns set transcript = null, status = case status when 'open' then 'suppressed' else status end,
     reason = case status when 'open' then 'erased' else reason end,
     ended_at = coalesce(ended_at, v_now) where conversation_id = any (v_talks);

@@ -532,7 +532,8 @@ end $$;
 --   apology_ms: see defer_turn), reason, model, parts [{text, typing_ms, kind}], quiet {reason, seconds: nothing is
 --   answered for so long}, effects [{type: 'handoff', reason, summary, suggestion, controls} | {type: 'opt_out'} |
 --   {type: 'remember', fact} | {type: 'react', message_id, emoji} | {type: 'remind', about, words, due_at, event_at} |
---   {type: 'cancel_reminders'}], tool_calls [{name, input, output, ok, ms}],
+--   {type: 'cancel_reminders'} | {type: 'tool_write', see queue_tool_write}], tool_calls [{name, input, output, ok, ms,
+--   found {field: [values]}, cost_usd}],
 --   model_calls [{model, outcome, ms, input_tokens, output_tokens, thinking_tokens, cache_read_tokens,
 --   cache_write_tokens, cost_usd (null: no price), estimated, detail, cache_miss}],
 --   transcript, answer_id: that the provider gave the last answer, agent_id, prompt_hash: what the model read, verdict:
@@ -763,9 +764,14 @@ end $$;
 create or replace function record_tool_calls(p_turn turns, p_calls jsonb)
 returns void language plpgsql set search_path = public, pg_temp as $$
 begin
-  insert into tool_calls (tenant_id, turn_id, conversation_id, name, input, output, ok, ms)
-    select p_turn.tenant_id, p_turn.id, p_turn.conversation_id, r.name, r.input, r.output, r.ok, r.ms
-    from jsonb_to_recordset(p_calls) as r (name text, input jsonb, output text, ok boolean, ms int);
+  insert into tool_calls (tenant_id, turn_id, conversation_id, name, input, output, ok, ms, found, cost_usd)
+    select p_turn.tenant_id, p_turn.id, p_turn.conversation_id, r.name, r.input, r.output, r.ok, r.ms,
+      nullif(r.found, 'null'), r.cost_usd
+    from jsonb_to_recordset(p_calls) as r (name text, input jsonb, output text, ok boolean, ms int, found jsonb,
+      cost_usd numeric);
+  perform add_spend(p_turn.tenant_id, 'tool', (select instance_id from conversations
+      where id = p_turn.conversation_id), sum((c ->> 'cost_usd')::numeric), count(*)::int, 0, 0, clock(null))
+    from jsonb_array_elements(p_calls) c where c ? 'cost_usd' having count(*) > 0;
 end $$;
 
 -- mark_refused: notes which models have declined the words of a turn, so that these are not sent to them again.
@@ -961,6 +967,8 @@ begin
         if queue_reaction(p_conversation, p_turn, v_effect, v_count, p_draft, p_now) then
           v_count := v_count + 1;
         end if;
+      when 'tool_write' then
+        perform queue_tool_write(p_conversation, p_turn, v_effect, p_draft, p_now);
     end case;
   end loop;
   return v_count;

@@ -459,8 +459,15 @@ returns jsonb language sql stable set search_path = public, pg_temp as $$
           where m.conversation_id = c.id and m.media ? 'sha256' and k.created_at >= m.created_at
         union all
         select k.created_at, 3, k.id, jsonb_build_object('at', k.created_at, 'what', 'tool_call', 'id', k.id, 'turn_id',
-          k.turn_id, 'name', k.name, 'input', k.input, 'output', k.output, 'ok', k.ok, 'ms', k.ms)
+          k.turn_id, 'name', k.name, 'input', k.input, 'output', k.output, 'ok', k.ok, 'ms', k.ms,
+          'cost_usd', k.cost_usd)
           from tool_calls k where k.conversation_id = c.id
+        union all
+        select w.created_at, 4, w.id, jsonb_build_object('at', w.created_at, 'what', 'tool_write', 'id', w.id,
+          'turn_id', w.turn_id, 'name', w.definition ->> 'name', 'input', w.input, 'status', w.status, 'reason',
+          w.reason, 'risks', w.risks, 'answer', w.answer, 'sent_at', w.sent_at, 'ended_at', w.ended_at,
+          'approval_id', a.id, 'decided', a.status, 'decided_by', a.decided_by, 'decided_at', a.decided_at)
+          from tool_writes w left join approvals a on a.write_id = w.id where w.conversation_id = c.id
         union all
         select h.created_at, 5, h.id, jsonb_build_object('at', h.created_at, 'what', 'handoff', 'id', h.id, 'turn_id',
           h.turn_id, 'reason', h.reason, 'summary', h.summary, 'controls', h.controls, 'status', h.status,

@@ -228,6 +228,8 @@ export function testEnvironment(parts: {
     RATE_LIMIT_INTERVALO_MAX: '0',
     HORARIO_INICIO: '00:00',
     HORARIO_FIM: '23:59',
+    // the simulator's order service
+    HTTP_ALLOW_PRIVATE: new URL(parts.simulator.url).host,
   };
 }
 

@@ -55,6 +55,15 @@ const REPLIES: [command: string, result: unknown, expected: RegExp][] = [
   ['dlq list', { dead_letters: [] }, /^Nenhuma mensagem parada\.$/],
   ['dlq list', { dead_letters: [{ id: 1, conversation_id: 7, status: 'uncertain', instance: 'julia-prod' }] }, /pode ter saído$/],
   ['dlq retry', { retried: [1, 2], left: 1 }, /^2 de volta na fila\. 1 ficaram/],
+  ['approval list', { approvals: [] }, /^Nada espera por um sim\.$/],
+  [
+    'approval list',
+    { approvals: [{ id: 3, tool: 'cancelar_pedido', conversation_id: 7, contact: null, input: { pedido: '1' }, expires_at: SINCE }] },
+    /^• 3: cancelar_pedido, conversa 7 \(sem nome\), até 12:00 pedido 1$/,
+  ],
+  ['approval approve', { approval: 3, again: false, write: 'done' }, /^Autorização 3 dada\. Feito\.$/],
+  ['approval approve', { approval: 3, again: true, write: null }, /já tinha o seu sim\. A chamada já está em andamento\.$/],
+  ['approval refuse', { approval: 3, again: false, write: null }, /^Autorização 3 negada/],
   [
     'draft list',
     { drafts: Array.from({ length: 20 }, (_, id) => ({ id, conversation_id: 7, contact: 'Maria', text: 'x'.repeat(200) })) },

@@ -34,6 +34,7 @@ function read(change: Partial<Read> = {}): Read {
     said,
     tools: TOOLS,
     called: [],
+    acted: false,
     now: NOW,
     timeZone: 'America/Sao_Paulo',
     ...change,
@@ -208,7 +209,7 @@ test('L2 of 500 good answers at most one in a hundred is taken for a fault', () 
 
 test('L2 what was called is no empty promise, what was said may be added up, and a tool’s answer is a source', () => {
   assert.deepEqual(rulesIn('Vou chamar uma pessoa da equipe agora.', { called: ['handoff_to_human'] }), []);
-  assert.deepEqual(rulesIn('Já cancelei o seu pedido.', { called: ['cancel_order'] }), []);
+  assert.deepEqual(rulesIn('Já cancelei o seu pedido.', { acted: true }), []);
   assert.deepEqual(rulesIn('O total é R$ 30,30.', { said: ['é R$ 10,10 cada, quero 3'] }), []);
   assert.deepEqual(rulesIn('O total é R$ 30,40.', { said: ['é R$ 10,10 cada, quero 3'] }), ['price']);
   assert.deepEqual(rulesIn('Chega em 15/12, rastreio 88776655.', { all: ['{"entrega": "2026-12-15", "rastreio": "88776655"}'] }), []);

@@ -43,6 +43,7 @@ async function writtenBySql(): Promise<string[]> {
     ...all(text, /\b(?:ends|waits|looks)\('([^']+)'/g),
     ...all(text, /fail_send\([^,()]+,\s*'([^']+)'/g),
     ...all(text, /give_up_send\([^,()]+,\s*'([^']+)'/g),
+    ...all(text, /end_tool_write\([^,()]+,\s*'\w+',\s*'([^']+)'/g),
     ...all(text, /end_send\([^,()]+,\s*'\w+',\s*'([^']+)'/g),
     ...all(text, /'deduped' end,\s*case when [^']*then '(\w+)'/g),
     ...all(text, /open_handoff\([^,()]+,[^,()]+,\s*'([^']+)'/g),
@@ -73,6 +74,8 @@ async function writtenByTypescript(): Promise<string[]> {
   const media = quoted(/type MediaFailure =([^;]*);/.exec(await textOf('src/inbox/media/decide.ts'))?.[1] ?? '');
   const speech = quoted(/type SpeechFailure =([^;]*);/.exec(await textOf('src/speech/client.ts'))?.[1] ?? '');
   assert.ok(media.length >= 9 && speech.length >= 5, 'why media is not read');
+  const tools = quoted(/type CallFault =([^;]*);/.exec(await textOf('src/tools/client.ts'))?.[1] ?? '');
+  assert.ok(tools.length >= 9, 'why a tool has no answer');
   const decision = all(await textOf('src/turns/decide.ts'), /\breason: ((?:'[^']+'(?: \| )?)+)/g).flatMap(quoted);
   const steps = (await Promise.all(['src/turns/turn.ts', 'src/turns/agent.ts', 'src/outbox/send.ts'].map(textOf))).join('\n');
   return [
@@ -84,6 +87,7 @@ async function writtenByTypescript(): Promise<string[]> {
     ...abuse,
     ...media,
     ...speech,
+    ...tools,
     ...all(await textOf('src/whatsapp/incidents.ts'), /\breason: '([^']+)'/g),
     ...all(steps, /\b(?:reason|class): (?:[^,;\n]*\? \w+ : )?'([^']+)'/g),
     ...all(steps, /const SHUTDOWN = '([^']+)'/g),

@@ -1,6 +1,6 @@
 /** The conversation, the model, and who is told. */
 import { DEFAULT_COMPLEX_MODEL, DEFAULT_MODEL, EFFORTS } from '../../claude/models.ts';
-import { bool, integer, oneOf, price, slackUsers, text, url } from '../variable-types.ts';
+import { bool, hostPorts, integer, oneOf, price, slackUsers, text, url } from '../variable-types.ts';
 import { told } from '../told.ts';
 
 const DAY_SECONDS = 86_400;
@@ -177,6 +177,21 @@ export const SPEECH = {
     STT_MODEL: told(text().default('whisper-large-v3-turbo'), {
       en: 'its model; OpenAI has `whisper-1` and `gpt-4o-mini-transcribe`',
       pt: 'o modelo dele; a OpenAI tem `whisper-1` e `gpt-4o-mini-transcribe`',
+    }),
+  },
+};
+
+export const TOOLS = {
+  title: { en: 'Business tools', pt: 'Ferramentas do negócio' },
+  note: {
+    en: 'What the agent may look up and do in your own systems ([tools.md](tools.md)). Their secrets are kept with `tool secret`, sealed with `SECRETS_KEY`.',
+    pt: 'O que o agente pode consultar e fazer nos seus sistemas ([tools.md](tools.md)). Os segredos ficam em `tool secret`, cifrados com `SECRETS_KEY`.',
+  },
+  fields: {
+    HTTP_ALLOW_PRIVATE: told(hostPorts().optional(), {
+      en: 'private addresses that tools may reach all the same, as HOST:PORT with commas; everything else that is private is refused. Leave it empty in production',
+      pt: 'endereços privados que as ferramentas podem alcançar mesmo assim, como HOST:PORTA com vírgulas; o resto que é privado é recusado. Deixe vazio em produção',
+      example: 'pedidos.internal:8080',
     }),
   },
 };

@@ -35,6 +35,8 @@ export type Read = {
   /** Names of the tools that it could call, and what it has called in this turn. */
   tools: readonly string[];
   called: readonly string[];
+  /** Something was done outside for this conversation of late. */
+  acted: boolean;
   now: Date;
   timeZone: string;
 };
@@ -253,20 +255,18 @@ function date(text: string, { all, now, timeZone }: Read): string | null {
 /** Somebody is called only by the tool that does it. */
 const CALLS_PERSON =
   /(?<!n[ãa]o )(?<!\p{L})(?:vou|irei|j[áa]|acabei de|estou) (?:(?:te|lhe|o|a|voc[êe]) )?(?:cham(?:ar|ei|ando)|pass(?:ar|ei|ando)|transfer(?:ir|i|indo)|encaminh(?:ar|ei|ando)|acion(?:ar|ei|ando)|avis(?:ar|ei|ando))(?!\p{L})[^.!?\n]{0,60}(?<!\p{L})(?:pessoa|equipe|atendente|humano|colega|gerente|time|vendedora?)(?!\p{L})/iu;
-/** Done by no tool that this product has for itself. */
+/** Done by a business tool or by nobody, and not before the answer has left: what is asked for in this turn is not done yet. */
 const DEEDS =
   /(?<!n[ãa]o )(?<!\p{L})(?:cancelei|estornei|reembolsei|agendei|reagendei|reservei|troquei (?:o|a|seu|sua) (?:pedido|produto|pe[çc]a)|apliquei (?:o|um) (?:desconto|cupom)|gerei (?:o|um|seu) (?:boleto|link|pix|c[óo]digo)|(?:fiz|realizei|efetuei) (?:o|a|seu|sua) (?:pedido|compra|estorno|cancelamento|troca|reserva|agendamento|pagamento)|confirmei (?:o|seu) (?:pedido|pagamento))(?!\p{L})/iu;
 
-function promise(text: string, { called, tools }: Read): string | null {
+function promise(text: string, { called, tools, acted }: Read): string | null {
   if (tools.includes('handoff_to_human') && !called.includes('handoff_to_human')) {
     const calls = CALLS_PERSON.exec(text);
     // an offer waits for a yes
     if (calls && !/\?\s*$/.test(text.slice(calls.index).split('\n', 1)[0] ?? '')) return calls[0];
   }
-  return called.some((name) => !OWN_TOOLS.includes(name)) ? null : firstOf(text, [DEEDS]);
+  return acted ? null : firstOf(text, [DEEDS]);
 }
-
-const OWN_TOOLS = ['handoff_to_human', 'opt_out', 'remember', 'react'];
 
 const SAYS: Readonly<Record<Rule, string>> = {
   prompt_leak: 'repete as suas regras internas',

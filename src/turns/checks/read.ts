@@ -8,7 +8,7 @@ export function readOf(
   agent: PromptAgent & { tools: readonly string[] },
   prompt: Prompt,
   calls: readonly { name: string; output: string; ok: boolean }[],
-  clock: { now: Date; timeZone: string },
+  rest: { now: Date; timeZone: string; acted: boolean },
 ): Read {
   const said = prompt.messages.flatMap(({ texts }) => texts);
   const documents = [...prompt.documents, ...prompt.passages].flatMap(({ title, passages }) => [
@@ -22,6 +22,6 @@ export function readOf(
     said,
     tools: agent.tools,
     called: calls.filter(({ ok }) => ok).map(({ name }) => name),
-    ...clock,
+    ...rest,
   };
 }

@@ -1,5 +1,5 @@
 import type { z } from 'zod';
-import type { Effect } from '../calls.ts';
+import type { Effect, ToolCallRecord } from '../calls.ts';
 
 /** What a tool may know of the turn. Recipient, tenant and identity are bound here, never by the model. */
 export type ToolSituation = {
@@ -11,7 +11,7 @@ export type ToolSituation = {
 };
 
 /** What the model is told; with `ok: false` in words that it can act on. */
-export type ToolAnswer = { ok: boolean; output: string };
+export type ToolAnswer = Pick<ToolCallRecord, 'ok' | 'output' | 'found' | 'cost_usd'>;
 
 type Named<Input> = {
   name: string;
