@@ -62,6 +62,29 @@ create policy runtime on public.alerts as permissive for all to service_role, wh
 grant delete, insert, select, update on public.alerts to service_role;
 grant delete, insert, select, update on public.alerts to whats_agents_runtime;
 
+create table public.approvals (
+  id bigint generated always as identity not null,
+  tenant_id text not null,
+  write_id bigint not null,
+  conversation_id bigint not null,
+  status text default 'waiting'::text not null,
+  expires_at timestamp with time zone not null,
+  told_at timestamp with time zone,
+  decided_at timestamp with time zone,
+  decided_by text,
+  reason text,
+  created_at timestamp with time zone not null,
+  constraint approvals_pkey PRIMARY KEY (id),
+  constraint approvals_write_id_key UNIQUE (write_id),
+  constraint approvals_status_check CHECK ((status = ANY (ARRAY['waiting'::text, 'approved'::text, 'refused'::text, 'expired'::text])))
+);
+alter table public.approvals enable row level security;
+CREATE INDEX approvals_conversation ON public.approvals USING btree (conversation_id);
+CREATE INDEX approvals_waiting ON public.approvals USING btree (tenant_id, expires_at) WHERE (status = 'waiting'::text);
+create policy runtime on public.approvals as permissive for all to service_role, whats_agents_runtime using (true) with check (true);
+grant delete, insert, select, update on public.approvals to service_role;
+grant delete, insert, select, update on public.approvals to whats_agents_runtime;
+
 create table public.audit_log (
   id bigint generated always as identity not null,
   tenant_id text default 'default'::text not null,
@@ -513,6 +536,27 @@ alter table public.holidays enable row level security;
 create policy runtime on public.holidays as permissive for all to service_role, whats_agents_runtime using (true) with check (true);
 grant delete, insert, select, update on public.holidays to service_role;
 grant delete, insert, select, update on public.holidays to whats_agents_runtime;
+
+create table public.http_tools (
+  id bigint generated always as identity not null,
+  tenant_id text not null,
+  name text not null,
+  class text not null,
+  definition jsonb not null,
+  version integer default 1 not null,
+  added_by text not null,
+  created_at timestamp with time zone default now() not null,
+  updated_at timestamp with time zone default now() not null,
+  removed_at timestamp with time zone,
+  constraint http_tools_pkey PRIMARY KEY (id),
+  constraint http_tools_class_check CHECK ((class = ANY (ARRAY['read'::text, 'write'::text, 'outside'::text]))),
+  constraint http_tools_name_check CHECK ((name ~ '^[a-z][a-z0-9_]{2,47}$'::text))
+);
+alter table public.http_tools enable row level security;
+CREATE UNIQUE INDEX http_tools_name ON public.http_tools USING btree (tenant_id, name) WHERE (removed_at IS NULL);
+create policy runtime on public.http_tools as permissive for all to service_role, whats_agents_runtime using (true) with check (true);
+grant delete, insert, select, update on public.http_tools to service_role;
+grant delete, insert, select, update on public.http_tools to whats_agents_runtime;
 
 create table public.inbox (
   tenant_id text not null,
@@ -1269,6 +1313,20 @@ create policy runtime on public.summaries as permissive for all to service_role,
 grant delete, insert, select, update on public.summaries to service_role;
 grant delete, insert, select, update on public.summaries to whats_agents_runtime;
 
+create table public.tenant_secrets (
+  tenant_id text not null,
+  name text not null,
+  sealed text not null,
+  updated_by text not null,
+  updated_at timestamp with time zone default now() not null,
+  constraint tenant_secrets_pkey PRIMARY KEY (tenant_id, name),
+  constraint tenant_secrets_name_check CHECK ((name ~ '^[A-Z][A-Z0-9_]{1,39}$'::text))
+);
+alter table public.tenant_secrets enable row level security;
+create policy runtime on public.tenant_secrets as permissive for all to service_role, whats_agents_runtime using (true) with check (true);
+grant delete, insert, select, update on public.tenant_secrets to service_role;
+grant delete, insert, select, update on public.tenant_secrets to whats_agents_runtime;
+
 create table public.tenants (
   id text not null,
   name text not null,
@@ -1316,6 +1374,8 @@ create table public.tool_calls (
   output text not null,
   ok boolean not null,
   ms integer not null,
+  found jsonb,
+  cost_usd numeric,
   created_at timestamp with time zone default now() not null,
   constraint tool_calls_pkey PRIMARY KEY (id)
 );
@@ -1325,6 +1385,42 @@ CREATE INDEX tool_calls_turn ON public.tool_calls USING btree (turn_id);
 create policy runtime on public.tool_calls as permissive for all to service_role, whats_agents_runtime using (true) with check (true);
 grant delete, insert, select, update on public.tool_calls to service_role;
 grant delete, insert, select, update on public.tool_calls to whats_agents_runtime;
+
+create table public.tool_writes (
+  id bigint generated always as identity not null,
+  tenant_id text not null,
+  tool_id bigint not null,
+  conversation_id bigint not null,
+  turn_id bigint not null,
+  key uuid default gen_random_uuid() not null,
+  definition jsonb not null,
+  input jsonb not null,
+  request jsonb not null,
+  amount numeric,
+  risks text[] default '{}'::text[] not null,
+  status text not null,
+  reason text,
+  attempts integer default 0 not null,
+  claim integer default 0 not null,
+  worker text,
+  lease_until timestamp with time zone,
+  due_at timestamp with time zone not null,
+  sent_at timestamp with time zone,
+  answer text,
+  created_at timestamp with time zone not null,
+  ended_at timestamp with time zone,
+  constraint tool_writes_pkey PRIMARY KEY (id),
+  constraint tool_writes_key_key UNIQUE (key),
+  constraint tool_writes_status_check CHECK ((status = ANY (ARRAY['waiting'::text, 'queued'::text, 'sending'::text, 'done'::text, 'failed'::text, 'uncertain'::text, 'refused'::text, 'expired'::text])))
+);
+alter table public.tool_writes enable row level security;
+CREATE INDEX tool_writes_conversation ON public.tool_writes USING btree (conversation_id, created_at);
+CREATE INDEX tool_writes_tool ON public.tool_writes USING btree (tool_id, created_at);
+CREATE INDEX tool_writes_under_way ON public.tool_writes USING btree (due_at) WHERE (status = ANY (ARRAY['queued'::text, 'sending'::text]));
+CREATE UNIQUE INDEX tool_writes_same ON public.tool_writes USING btree (tool_id, conversation_id, md5((input)::text)) WHERE (status = ANY (ARRAY['waiting'::text, 'queued'::text, 'sending'::text]));
+create policy runtime on public.tool_writes as permissive for all to service_role, whats_agents_runtime using (true) with check (true);
+grant delete, insert, select, update on public.tool_writes to service_role;
+grant delete, insert, select, update on public.tool_writes to whats_agents_runtime;
 
 create table public.turns (
   id bigint generated always as identity not null,
@@ -1430,6 +1526,9 @@ grant delete, insert, select, update on public.webhook_events to whats_agents_ru
 alter table public.agents add constraint agents_replaced_fkey FOREIGN KEY (replaced) REFERENCES public.agents(id);
 alter table public.agents add constraint agents_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES public.tenants(id);
 alter table public.alerts add constraint alerts_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES public.tenants(id);
+alter table public.approvals add constraint approvals_conversation_id_fkey FOREIGN KEY (conversation_id) REFERENCES public.conversations(id);
+alter table public.approvals add constraint approvals_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES public.tenants(id);
+alter table public.approvals add constraint approvals_write_id_fkey FOREIGN KEY (write_id) REFERENCES public.tool_writes(id);
 alter table public.audit_log add constraint audit_log_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES public.tenants(id);
 alter table public.bot_suspicions add constraint bot_suspicions_conversation_id_fkey FOREIGN KEY (conversation_id) REFERENCES public.conversations(id);
 alter table public.bot_suspicions add constraint bot_suspicions_message_id_fkey FOREIGN KEY (message_id) REFERENCES public.messages(id) ON DELETE CASCADE;
@@ -1470,6 +1569,7 @@ alter table public.handoffs add constraint handoffs_conversation_id_fkey FOREIGN
 alter table public.handoffs add constraint handoffs_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES public.tenants(id);
 alter table public.handoffs add constraint handoffs_turn_id_fkey FOREIGN KEY (turn_id) REFERENCES public.turns(id);
 alter table public.holidays add constraint holidays_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES public.tenants(id);
+alter table public.http_tools add constraint http_tools_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES public.tenants(id);
 alter table public.installation add constraint installation_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES public.tenants(id);
 alter table public.instance_events add constraint instance_events_instance_id_fkey FOREIGN KEY (instance_id) REFERENCES public.instances(id);
 alter table public.instance_events add constraint instance_events_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES public.tenants(id);
@@ -1509,8 +1609,12 @@ alter table public.sla_minutes add constraint sla_minutes_tenant_id_fkey FOREIGN
 alter table public.slack_events add constraint slack_events_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES public.tenants(id);
 alter table public.summaries add constraint summaries_conversation_id_fkey FOREIGN KEY (conversation_id) REFERENCES public.conversations(id) ON DELETE CASCADE;
 alter table public.summaries add constraint summaries_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES public.tenants(id);
+alter table public.tenant_secrets add constraint tenant_secrets_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES public.tenants(id);
 alter table public.tokens add constraint tokens_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES public.tenants(id);
 alter table public.tool_calls add constraint tool_calls_conversation_id_fkey FOREIGN KEY (conversation_id) REFERENCES public.conversations(id);
+alter table public.tool_writes add constraint tool_writes_conversation_id_fkey FOREIGN KEY (conversation_id) REFERENCES public.conversations(id);
+alter table public.tool_writes add constraint tool_writes_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES public.tenants(id);
+alter table public.tool_writes add constraint tool_writes_tool_id_fkey FOREIGN KEY (tool_id) REFERENCES public.http_tools(id);
 alter table public.turns add constraint turns_conversation_id_fkey FOREIGN KEY (conversation_id) REFERENCES public.conversations(id);
 alter table public.user_passwords add constraint user_passwords_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES public.tenants(id);
 alter table public.user_passwords add constraint user_passwords_user_id_fkey FOREIGN KEY (user_id) REFERENCES public.users(id);
@@ -2085,6 +2189,8 @@ begin
         if queue_reaction(p_conversation, p_turn, v_effect, v_count, p_draft, p_now) then
           v_count := v_count + 1;
         end if;
+      when 'tool_write' then
+        perform queue_tool_write(p_conversation, p_turn, v_effect, p_draft, p_now);
     end case;
   end loop;
   return v_count;
@@ -2214,6 +2320,17 @@ end $function$;
 revoke all on function public.apply_update(bigint,jsonb,timestamp with time zone) from public;
 grant execute on function public.apply_update(bigint,jsonb,timestamp with time zone) to service_role;
 grant execute on function public.apply_update(bigint,jsonb,timestamp with time zone) to whats_agents_runtime;
+
+CREATE OR REPLACE FUNCTION public.approval_told(p_id bigint, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
+ RETURNS void
+ LANGUAGE sql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+  update approvals set told_at = coalesce(told_at, clock(p_now)) where id = p_id
+$function$;
+revoke all on function public.approval_told(bigint,timestamp with time zone) from public;
+grant execute on function public.approval_told(bigint,timestamp with time zone) to service_role;
+grant execute on function public.approval_told(bigint,timestamp with time zone) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.as_of_now(p_message public.messages, p_tz text, p_now timestamp with time zone)
  RETURNS public.messages
@@ -3038,6 +3155,25 @@ revoke all on function public.claim_summary(bigint,integer,text,jsonb,timestamp 
 grant execute on function public.claim_summary(bigint,integer,text,jsonb,timestamp with time zone) to service_role;
 grant execute on function public.claim_summary(bigint,integer,text,jsonb,timestamp with time zone) to whats_agents_runtime;
 
+CREATE OR REPLACE FUNCTION public.claim_tool_write(p_id bigint, p_worker text, p_lease_ms integer, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+declare v_now timestamptz := clock(p_now); v tool_writes;
+begin
+  update tool_writes set status = 'sending', claim = claim + 1, attempts = attempts + 1, worker = p_worker,
+    sent_at = v_now, lease_until = v_now + make_interval(secs => p_lease_ms / 1000.0)
+    where id = (select id from tool_writes where status = 'queued' and due_at <= v_now
+      and (p_id is null or id = p_id) order by due_at limit 1 for update skip locked) returning * into v;
+  if not found then return null; end if;
+  return jsonb_build_object('id', v.id, 'claim', v.claim, 'tenant', v.tenant_id, 'conversation_id', v.conversation_id,
+    'key', v.key, 'definition', v.definition, 'request', v.request, 'attempts', v.attempts);
+end $function$;
+revoke all on function public.claim_tool_write(bigint,text,integer,timestamp with time zone) from public;
+grant execute on function public.claim_tool_write(bigint,text,integer,timestamp with time zone) to service_role;
+grant execute on function public.claim_tool_write(bigint,text,integer,timestamp with time zone) to whats_agents_runtime;
+
 CREATE OR REPLACE FUNCTION public.claim_turn(p_conversation bigint, p_worker text, p_lease_ms integer, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
  LANGUAGE plpgsql
@@ -3808,6 +3944,42 @@ revoke all on function public.dead_letters(text,integer,bigint) from public;
 grant execute on function public.dead_letters(text,integer,bigint) to service_role;
 grant execute on function public.dead_letters(text,integer,bigint) to whats_agents_runtime;
 
+CREATE OR REPLACE FUNCTION public.decide_approval(p_tenant text, p_id bigint, p_yes boolean, p_actor text, p_reason text, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+declare v_now timestamptz; v approvals; v_status text := case when p_yes then 'approved' else 'refused' end;
+begin
+  perform from conversations c join approvals a on a.conversation_id = c.id where a.id = p_id
+    and a.tenant_id = p_tenant for no key update of c;
+  select * into v from approvals where id = p_id and tenant_id = p_tenant for update;
+  if not found then return jsonb_build_object('outcome', 'unknown'); end if;
+  v_now := clock(p_now); -- who had the lock has decided by now
+  if v.status = 'waiting' and v.expires_at <= v_now then
+    perform expire_approval(v, v_now);
+    return jsonb_build_object('outcome', 'expired');
+  end if;
+  if v.status = 'expired' then return jsonb_build_object('outcome', 'expired'); end if;
+  if v.status <> 'waiting' and (v.status <> v_status or v.decided_by <> p_actor) then
+    return jsonb_build_object('outcome', 'already', 'status', v.status, 'by', v.decided_by);
+  end if;
+  if v.status = 'waiting' then
+    update approvals set status = v_status, decided_at = v_now, decided_by = p_actor, reason = p_reason
+      where id = v.id;
+    update tool_writes set status = 'queued', due_at = v_now where id = v.write_id and status = 'waiting' and p_yes;
+    insert into audit_log (tenant_id, actor, action, subject, details, created_at)
+      values (p_tenant, p_actor, case when p_yes then 'approval.approve' else 'approval.refuse' end, p_id::text,
+        jsonb_build_object('reason', p_reason, 'write', v.write_id), v_now);
+    if not p_yes then perform end_tool_write(v.write_id, 'refused', 'approval_refused', null, v_now); end if;
+  end if;
+  return jsonb_build_object('outcome', v_status, 'again', v.status <> 'waiting', 'write_id', v.write_id,
+    'conversation_id', v.conversation_id);
+end $function$;
+revoke all on function public.decide_approval(text,bigint,boolean,text,text,timestamp with time zone) from public;
+grant execute on function public.decide_approval(text,bigint,boolean,text,text,timestamp with time zone) to service_role;
+grant execute on function public.decide_approval(text,bigint,boolean,text,text,timestamp with time zone) to whats_agents_runtime;
+
 CREATE OR REPLACE FUNCTION public.defer_turn(p_conversation public.conversations, p_turn public.turns, p_result jsonb, p_now timestamp with time zone)
  RETURNS jsonb
  LANGUAGE plpgsql
@@ -4076,6 +4248,36 @@ $function$;
 revoke all on function public.end_send(bigint,text,text) from public;
 grant execute on function public.end_send(bigint,text,text) to service_role;
 grant execute on function public.end_send(bigint,text,text) to whats_agents_runtime;
+
+CREATE OR REPLACE FUNCTION public.end_tool_write(p_write bigint, p_status text, p_reason text, p_answer text, p_now timestamp with time zone)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+declare v tool_writes; v_text text; v_person boolean := p_status not in ('done', 'refused');
+begin
+  update tool_writes set status = p_status, reason = p_reason, answer = left(p_answer, 2000), ended_at = p_now,
+    lease_until = null where id = p_write and status in ('waiting', 'queued', 'sending') returning * into v;
+  if not found then return; end if;
+  v_text := v.definition -> 'says' ->> case when p_status in ('failed', 'uncertain') then 'failed' else p_status end;
+  v_text := said_of(v_text, v.input);
+  if coalesce(v_text, '') <> '' then
+    insert into messages (tenant_id, instance_id, conversation_id, seq, direction, author, type, status, text,
+      provider_at, turn_id, correlation_id, kind, priority, part, due_at, created_at)
+      select c.tenant_id, c.instance_id, c.id, c.last_seq + 1, 'out', 'system', 'text', 'queued', v_text, p_now,
+        v.turn_id, (select correlation_id from turns where id = v.turn_id),
+        case when v_person then 'handoff' else 'reply' end, case when v_person then 1 else 0 end, 1, p_now, p_now
+      from conversations c where c.id = v.conversation_id;
+    update conversations set last_seq = last_seq + 1 where id = v.conversation_id;
+  end if;
+  if v_person then
+    perform open_handoff(v.conversation_id, v.turn_id, case p_status when 'expired' then 'approval_expired'
+      else 'tool_' || p_status end, v.definition ->> 'name', true, p_now);
+  end if;
+end $function$;
+revoke all on function public.end_tool_write(bigint,text,text,text,timestamp with time zone) from public;
+grant execute on function public.end_tool_write(bigint,text,text,text,timestamp with time zone) to service_role;
+grant execute on function public.end_tool_write(bigint,text,text,text,timestamp with time zone) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.end_trial(p_instance text, p_process text, p_failed boolean, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
@@ -4398,6 +4600,7 @@ begin
       select 'handoff-' || h.id || step from handoffs h, unnest(array['-told', '-reminded', '-returned']) as step
         where h.conversation_id = any (v_talks)
       union all select 'draft-' || t.id from turns t where t.conversation_id = any (v_talks)
+      union all select 'approval-' || a.id from approvals a where a.conversation_id = any (v_talks)
       union all select 'greeting-' || i.name from instances i join messages m on m.id = i.greeting_message
         where m.conversation_id = any (v_talks))
       or (n.tenant_id = p_tenant and n.kind = 'forward' and split_part(n.key, '-', 2) in (select t::text
@@ -4424,6 +4627,8 @@ begin
   get diagnostics v_messages = row_count;
   delete from tool_calls where conversation_id = any (v_talks);
   delete from summaries where conversation_id = any (v_talks);
+  delete from approvals where conversation_id = any (v_talks);
+  delete from tool_writes where conversation_id = any (v_talks);
   update turns set transcript = null, status = case status when 'open' then 'suppressed' else status end,
     reason = case status when 'open' then 'erased' else reason end,
     ended_at = coalesce(ended_at, v_now) where conversation_id = any (v_talks);
@@ -4476,6 +4681,19 @@ AS $function$ select case when p_event ->> 'kind' = 'reaction' then coalesce(p_e
 revoke all on function public.event_text(jsonb) from public;
 grant execute on function public.event_text(jsonb) to service_role;
 grant execute on function public.event_text(jsonb) to whats_agents_runtime;
+
+CREATE OR REPLACE FUNCTION public.expire_approval(p_approval public.approvals, p_now timestamp with time zone)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+begin
+  update approvals set status = 'expired', decided_at = p_now where id = p_approval.id;
+  perform end_tool_write(p_approval.write_id, 'expired', 'approval_expired', null, p_now);
+end $function$;
+revoke all on function public.expire_approval(public.approvals,timestamp with time zone) from public;
+grant execute on function public.expire_approval(public.approvals,timestamp with time zone) to service_role;
+grant execute on function public.expire_approval(public.approvals,timestamp with time zone) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.expire_held(p_limit integer, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
@@ -4547,6 +4765,10 @@ begin
       where t.conversation_id = any (v_talks)),
     'tool_calls', (select coalesce(jsonb_agg(to_jsonb(k) - 'tenant_id' order by k.id), '[]') from tool_calls k
       where k.conversation_id = any (v_talks)),
+    'tool_writes', (select coalesce(jsonb_agg(to_jsonb(w) - 'tenant_id' - 'definition' order by w.id), '[]')
+      from tool_writes w where w.conversation_id = any (v_talks)),
+    'approvals', (select coalesce(jsonb_agg(to_jsonb(a) - 'tenant_id' order by a.id), '[]') from approvals a
+      where a.conversation_id = any (v_talks)),
     'handoffs', (select coalesce(jsonb_agg(to_jsonb(h) - 'tenant_id' order by h.id), '[]') from handoffs h
       where h.conversation_id = any (v_talks)),
     'opt_outs', (select coalesce(jsonb_agg(to_jsonb(o) - 'tenant_id' order by o.id), '[]') from opt_outs o
@@ -5156,7 +5378,8 @@ CREATE OR REPLACE FUNCTION public.handoff_code(p_reason text)
 AS $function$
   select case when p_reason in ('human', 'declined', 'no_agent', 'send_failed', 'send_unproven', 'too_old',
     'answer_too_old', 'bot_question', 'abuse_loop', 'abuse_agent',
-      'abuse_repeated', 'abuse_flood', 'abuse_daily_turns', 'abuse_daily_tokens', 'erased')
+      'abuse_repeated', 'abuse_flood', 'abuse_daily_turns', 'abuse_daily_tokens', 'erased', 'tool_changed',
+      'tool_limit', 'tool_failed', 'tool_uncertain', 'approval_expired')
         or (is_technical(p_reason) and p_reason ~ '^[a-z_]{1,40}$') then p_reason
     when p_reason is not null then 'words' end
 $function$;
@@ -6508,6 +6731,27 @@ revoke all on function public.list_alerts(integer,timestamp with time zone) from
 grant execute on function public.list_alerts(integer,timestamp with time zone) to service_role;
 grant execute on function public.list_alerts(integer,timestamp with time zone) to whats_agents_runtime;
 
+CREATE OR REPLACE FUNCTION public.list_approvals(p_tenant text, p_limit integer, p_id bigint DEFAULT NULL::bigint)
+ RETURNS jsonb
+ LANGUAGE sql
+ STABLE
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+  select coalesce(jsonb_agg(to_jsonb(l) order by l.id), '[]') from (
+    select a.id, a.status, w.definition ->> 'name' as tool, w.definition ->> 'class' as class, a.conversation_id,
+      i.name as instance, k.name as contact, w.input, w.request, w.amount, w.risks, a.created_at, a.expires_at,
+      a.decided_at, a.decided_by, a.reason, w.status as write_status, w.reason as write_reason,
+      (select string_agg(q.text, E'\n' order by q.seq) from messages q
+        where q.turn_id = w.turn_id and q.direction = 'in') as asked
+    from approvals a join tool_writes w on w.id = a.write_id join conversations c on c.id = a.conversation_id
+      join instances i on i.id = c.instance_id join contacts k on k.id = c.contact_id
+    where a.tenant_id = p_tenant and case when p_id is null then a.status = 'waiting' else a.id = p_id end
+    order by a.id limit p_limit) l
+$function$;
+revoke all on function public.list_approvals(text,integer,bigint) from public;
+grant execute on function public.list_approvals(text,integer,bigint) to service_role;
+grant execute on function public.list_approvals(text,integer,bigint) to whats_agents_runtime;
+
 CREATE OR REPLACE FUNCTION public.list_aside(p_limit integer)
  RETURNS jsonb
  LANGUAGE sql
@@ -6849,6 +7093,28 @@ $function$;
 revoke all on function public.list_tokens(text,boolean,integer,timestamp with time zone) from public;
 grant execute on function public.list_tokens(text,boolean,integer,timestamp with time zone) to service_role;
 grant execute on function public.list_tokens(text,boolean,integer,timestamp with time zone) to whats_agents_runtime;
+
+CREATE OR REPLACE FUNCTION public.list_tools(p_tenant text, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
+ RETURNS jsonb
+ LANGUAGE sql
+ STABLE
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+  select coalesce(jsonb_agg(jsonb_build_object('name', t.name, 'class', t.class, 'definition', t.definition,
+      'version', t.version, 'added_by', t.added_by, 'updated_at', t.updated_at,
+      'calls', k.n, 'failed', k.failed, 'secret', case when t.definition ? 'secret' then exists (select
+        from tenant_secrets s where s.tenant_id = p_tenant and s.name = t.definition -> 'secret' ->> 'name') end,
+      'writes', (select coalesce(jsonb_object_agg(w.status, w.n), '{}') from (select status, count(*) as n
+        from tool_writes where tool_id = t.id and created_at > clock(p_now) - interval '1 day' group by 1) w))
+      order by t.name), '[]')
+  from http_tools t cross join lateral (select count(*) as n, count(*) filter (where not c.ok) as failed
+    from tool_calls c where c.tenant_id = p_tenant and c.name = t.name
+      and c.created_at > clock(p_now) - interval '1 day') k
+  where t.tenant_id = p_tenant and t.removed_at is null
+$function$;
+revoke all on function public.list_tools(text,timestamp with time zone) from public;
+grant execute on function public.list_tools(text,timestamp with time zone) to service_role;
+grant execute on function public.list_tools(text,timestamp with time zone) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.list_users(p_tenant text, p_limit integer, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
@@ -7400,6 +7666,8 @@ begin
     with gone as (update turns set conversation_id = v_into.id where conversation_id = v_from.id
       returning id) select coalesce(jsonb_agg(id), '[]') into v_turns from gone;
     update tool_calls set conversation_id = v_into.id where conversation_id = v_from.id;
+    update tool_writes set conversation_id = v_into.id where conversation_id = v_from.id;
+    update approvals set conversation_id = v_into.id where conversation_id = v_from.id;
     -- who paused the one has paused the person
     v_paused := pause_status('conversation', v_into.id::text, v_into.tenant_id);
     v_pause := null;
@@ -8687,6 +8955,10 @@ begin
   delete from tool_calls where id in (select id from (select id, created_at from tool_calls order by id
     limit p_limit) oldest where created_at < v_messages);
   get diagnostics v_n = row_count; v_counts := v_counts || v_n;
+  with old as (select id from (select id, ended_at from tool_writes order by id limit p_limit) oldest
+      where ended_at < v_messages),
+    gone as (delete from approvals a using old where a.write_id = old.id)
+  delete from tool_writes w using old where w.id = old.id;
   delete from messages where id in (select id from (select id, created_at, status from messages order by id
     limit p_limit) oldest
     where created_at < v_messages and status not in ('received', 'queued', 'sending', 'uncertain')
@@ -8847,6 +9119,56 @@ end $function$;
 revoke all on function public.queue_reaction(public.conversations,public.turns,jsonb,integer,boolean,timestamp with time zone) from public;
 grant execute on function public.queue_reaction(public.conversations,public.turns,jsonb,integer,boolean,timestamp with time zone) to service_role;
 grant execute on function public.queue_reaction(public.conversations,public.turns,jsonb,integer,boolean,timestamp with time zone) to whats_agents_runtime;
+
+CREATE OR REPLACE FUNCTION public.queue_tool_write(p_conversation public.conversations, p_turn public.turns, p_effect jsonb, p_draft boolean, p_now timestamp with time zone)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+declare
+  v_tool http_tools;
+  v_limits jsonb;
+  v_day timestamptz := p_now - interval '1 day';
+  v_amount numeric := (p_effect ->> 'amount')::numeric;
+  v_risks text[] := array(select jsonb_array_elements_text(p_effect -> 'risks'));
+  v_stop text;
+  v_id bigint;
+begin
+  select * into v_tool from http_tools where id = (p_effect ->> 'tool_id')::bigint
+    and tenant_id = p_conversation.tenant_id for no key update;
+  if p_draft then v_risks := v_risks || 'draft'::text; end if;
+  v_limits := coalesce(v_tool.definition -> 'limits', '{}');
+  if v_tool.removed_at is not null or v_tool.version is distinct from (p_effect ->> 'version')::int then
+    v_stop := 'tool_changed';
+  elsif exists (select from (select count(*) filter (where w.created_at > v_day and c.contact_id
+          = p_conversation.contact_id) as contact_day,
+        count(*) filter (where w.created_at > p_now - interval '1 hour') as hour,
+        coalesce(sum(w.amount) filter (where w.created_at > v_day), 0) as amount_day
+      from tool_writes w join conversations c on c.id = w.conversation_id
+      where w.tool_id = v_tool.id and w.created_at > v_day and w.status not in ('refused', 'expired', 'failed')) used
+    where used.contact_day >= (v_limits ->> 'contact_day')::int or used.hour >= (v_limits ->> 'hour')::int
+      or used.amount_day + coalesce(v_amount, 0) > (v_limits ->> 'amount_day')::numeric) then
+    v_stop := 'tool_limit';
+  end if;
+  insert into tool_writes (tenant_id, tool_id, conversation_id, turn_id, definition, input, request, amount, risks,
+    status, reason, due_at, created_at, ended_at)
+    values (p_conversation.tenant_id, v_tool.id, p_conversation.id, p_turn.id, v_tool.definition, p_effect -> 'input',
+      p_effect -> 'request', v_amount, v_risks, case when v_stop is not null then 'refused'
+        when v_risks <> '{}' then 'waiting' else 'queued' end, v_stop, p_now, p_now,
+      case when v_stop is not null then p_now end)
+    on conflict do nothing returning id into v_id;
+  if v_id is null then return; end if;
+  if v_stop is not null then
+    perform open_handoff(p_conversation.id, p_turn.id, v_stop, v_tool.name, true, p_now);
+  elsif v_risks <> '{}' then
+    insert into approvals (tenant_id, write_id, conversation_id, expires_at, created_at)
+      values (p_conversation.tenant_id, v_id, p_conversation.id, p_now
+        + make_interval(mins => coalesce((v_tool.definition ->> 'approval_minutes')::int, 240)), p_now);
+  end if;
+end $function$;
+revoke all on function public.queue_tool_write(public.conversations,public.turns,jsonb,boolean,timestamp with time zone) from public;
+grant execute on function public.queue_tool_write(public.conversations,public.turns,jsonb,boolean,timestamp with time zone) to service_role;
+grant execute on function public.queue_tool_write(public.conversations,public.turns,jsonb,boolean,timestamp with time zone) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.quote_of(p_message public.messages)
  RETURNS jsonb
@@ -9669,13 +9991,47 @@ CREATE OR REPLACE FUNCTION public.record_tool_calls(p_turn public.turns, p_calls
  SET search_path TO 'public', 'pg_temp'
 AS $function$
 begin
-  insert into tool_calls (tenant_id, turn_id, conversation_id, name, input, output, ok, ms)
-    select p_turn.tenant_id, p_turn.id, p_turn.conversation_id, r.name, r.input, r.output, r.ok, r.ms
-    from jsonb_to_recordset(p_calls) as r (name text, input jsonb, output text, ok boolean, ms int);
+  insert into tool_calls (tenant_id, turn_id, conversation_id, name, input, output, ok, ms, found, cost_usd)
+    select p_turn.tenant_id, p_turn.id, p_turn.conversation_id, r.name, r.input, r.output, r.ok, r.ms,
+      nullif(r.found, 'null'), r.cost_usd
+    from jsonb_to_recordset(p_calls) as r (name text, input jsonb, output text, ok boolean, ms int, found jsonb,
+      cost_usd numeric);
+  perform add_spend(p_turn.tenant_id, 'tool', (select instance_id from conversations
+      where id = p_turn.conversation_id), sum((c ->> 'cost_usd')::numeric), count(*)::int, 0, 0, clock(null))
+    from jsonb_array_elements(p_calls) c where c ? 'cost_usd' having count(*) > 0;
 end $function$;
 revoke all on function public.record_tool_calls(public.turns,jsonb) from public;
 grant execute on function public.record_tool_calls(public.turns,jsonb) to service_role;
 grant execute on function public.record_tool_calls(public.turns,jsonb) to whats_agents_runtime;
+
+CREATE OR REPLACE FUNCTION public.record_tool_write(p_id bigint, p_claim integer, p_end jsonb, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+declare v_now timestamptz := clock(p_now); v tool_writes;
+begin
+  perform from conversations c join tool_writes w on w.conversation_id = c.id where w.id = p_id
+    for no key update of c;
+  select * into v from tool_writes where id = p_id for update;
+  if v.status is distinct from 'sending' or v.claim <> p_claim then
+    return jsonb_build_object('recorded', false, 'conversation_id', v.conversation_id);
+  end if;
+  if p_end ->> 'status' = 'queued' then
+    update tool_writes set status = 'queued', reason = p_end ->> 'reason', lease_until = null,
+      due_at = v_now + make_interval(secs => (p_end ->> 'retry_ms')::numeric / 1000) where id = p_id;
+  else
+    perform end_tool_write(p_id, p_end ->> 'status', p_end ->> 'reason', p_end ->> 'answer', v_now);
+    if v.definition ? 'price_usd' then
+      perform add_spend(v.tenant_id, 'tool', (select instance_id from conversations where id = v.conversation_id),
+        (v.definition ->> 'price_usd')::numeric, 1, 0, 0, v_now);
+    end if;
+  end if;
+  return jsonb_build_object('recorded', true, 'conversation_id', v.conversation_id);
+end $function$;
+revoke all on function public.record_tool_write(bigint,integer,jsonb,timestamp with time zone) from public;
+grant execute on function public.record_tool_write(bigint,integer,jsonb,timestamp with time zone) to service_role;
+grant execute on function public.record_tool_write(bigint,integer,jsonb,timestamp with time zone) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.record_transition(p_transition jsonb)
  RETURNS jsonb
@@ -9862,6 +10218,21 @@ end $function$;
 revoke all on function public.remove_knowledge(text,text,text) from public;
 grant execute on function public.remove_knowledge(text,text,text) to service_role;
 grant execute on function public.remove_knowledge(text,text,text) to whats_agents_runtime;
+
+CREATE OR REPLACE FUNCTION public.remove_tool(p_tenant text, p_name text, p_actor text)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+begin
+  update http_tools set removed_at = now() where tenant_id = p_tenant and name = p_name and removed_at is null;
+  if not found then return false; end if;
+  insert into audit_log (tenant_id, actor, action, subject) values (p_tenant, p_actor, 'tool.remove', p_name);
+  return true;
+end $function$;
+revoke all on function public.remove_tool(text,text,text) from public;
+grant execute on function public.remove_tool(text,text,text) to service_role;
+grant execute on function public.remove_tool(text,text,text) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.renew_send(p_message bigint, p_claim bigint, p_lease_ms integer, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
@@ -10552,6 +10923,23 @@ revoke all on function public.said_at(public.messages) from public;
 grant execute on function public.said_at(public.messages) to service_role;
 grant execute on function public.said_at(public.messages) to whats_agents_runtime;
 
+CREATE OR REPLACE FUNCTION public.said_of(p_text text, p_input jsonb)
+ RETURNS text
+ LANGUAGE plpgsql
+ IMMUTABLE
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+declare v record;
+begin
+  for v in select key, value from jsonb_each_text(p_input) loop
+    p_text := replace(p_text, '{' || v.key || '}', v.value);
+  end loop;
+  return p_text;
+end $function$;
+revoke all on function public.said_of(text,jsonb) from public;
+grant execute on function public.said_of(text,jsonb) to service_role;
+grant execute on function public.said_of(text,jsonb) to whats_agents_runtime;
+
 CREATE OR REPLACE FUNCTION public.said_on_both(p_a bigint[], p_b bigint[])
  RETURNS bigint[]
  LANGUAGE sql
@@ -10702,6 +11090,36 @@ end $function$;
 revoke all on function public.save_knowledge(text,jsonb,integer,text) from public;
 grant execute on function public.save_knowledge(text,jsonb,integer,text) to service_role;
 grant execute on function public.save_knowledge(text,jsonb,integer,text) to whats_agents_runtime;
+
+CREATE OR REPLACE FUNCTION public.save_tool(p_tenant text, p_definition jsonb, p_most integer, p_actor text)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+declare v_old http_tools; v_version int; v_name text := p_definition ->> 'name';
+begin
+  perform from tenants where id = p_tenant for no key update;
+  select * into v_old from http_tools where tenant_id = p_tenant and name = v_name and removed_at is null for update;
+  if v_old.definition = p_definition then
+    return jsonb_build_object('outcome', 'unchanged', 'version', v_old.version);
+  end if;
+  if v_old.id is null and (select count(*) from http_tools where tenant_id = p_tenant and removed_at is null) >= p_most
+  then return jsonb_build_object('outcome', 'full', 'version', 0); end if;
+  if v_old.id is null then
+    insert into http_tools (tenant_id, name, class, definition, added_by)
+      values (p_tenant, v_name, p_definition ->> 'class', p_definition, p_actor) returning version into v_version;
+  else
+    update http_tools set class = p_definition ->> 'class', definition = p_definition, version = version + 1,
+      added_by = p_actor, updated_at = now() where id = v_old.id returning version into v_version;
+  end if;
+  insert into audit_log (tenant_id, actor, action, subject, details) values (p_tenant, p_actor, 'tool.add', v_name,
+    jsonb_build_object('version', v_version, 'class', p_definition ->> 'class', 'origin', p_definition ->> 'origin'));
+  return jsonb_build_object('outcome', case when v_old.id is null then 'added' else 'replaced' end,
+    'version', v_version);
+end $function$;
+revoke all on function public.save_tool(text,jsonb,integer,text) from public;
+grant execute on function public.save_tool(text,jsonb,integer,text) to service_role;
+grant execute on function public.save_tool(text,jsonb,integer,text) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.schema_version()
  RETURNS jsonb
@@ -11111,6 +11529,30 @@ end $function$;
 revoke all on function public.set_proactive(text,text,text,text,timestamp with time zone) from public;
 grant execute on function public.set_proactive(text,text,text,text,timestamp with time zone) to service_role;
 grant execute on function public.set_proactive(text,text,text,text,timestamp with time zone) to whats_agents_runtime;
+
+CREATE OR REPLACE FUNCTION public.set_tenant_secret(p_tenant text, p_name text, p_sealed text, p_actor text)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+declare v_was boolean;
+begin
+  perform from tenants where id = p_tenant for no key update;
+  v_was := exists (select from tenant_secrets where tenant_id = p_tenant and name = p_name);
+  if p_sealed is null then
+    delete from tenant_secrets where tenant_id = p_tenant and name = p_name;
+  else
+    insert into tenant_secrets (tenant_id, name, sealed, updated_by) values (p_tenant, p_name, p_sealed, p_actor)
+      on conflict (tenant_id, name) do update set sealed = excluded.sealed, updated_by = excluded.updated_by,
+        updated_at = now();
+  end if;
+  insert into audit_log (tenant_id, actor, action, subject, details) values (p_tenant, p_actor, 'tool.secret', p_name,
+    jsonb_build_object('kept', p_sealed is not null));
+  return jsonb_build_object('was', v_was);
+end $function$;
+revoke all on function public.set_tenant_secret(text,text,text,text) from public;
+grant execute on function public.set_tenant_secret(text,text,text,text) to service_role;
+grant execute on function public.set_tenant_secret(text,text,text,text) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.set_webhook_secret(p_tenant text, p_instance text, p_sealed text, p_actor text, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
@@ -12001,6 +12443,19 @@ revoke all on function public.swap_secret(text,text,text) from public;
 grant execute on function public.swap_secret(text,text,text) to service_role;
 grant execute on function public.swap_secret(text,text,text) to whats_agents_runtime;
 
+CREATE OR REPLACE FUNCTION public.swap_tenant_secret(p_tenant text, p_name text, p_old text, p_new text)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+begin
+  update tenant_secrets set sealed = p_new where tenant_id = p_tenant and name = p_name and sealed = p_old;
+  return found;
+end $function$;
+revoke all on function public.swap_tenant_secret(text,text,text,text) from public;
+grant execute on function public.swap_tenant_secret(text,text,text,text) to service_role;
+grant execute on function public.swap_tenant_secret(text,text,text,text) to whats_agents_runtime;
+
 CREATE OR REPLACE FUNCTION public.sweep_deferred(p_available_ms numeric, p_limit integer, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
  LANGUAGE sql
@@ -12041,6 +12496,38 @@ $function$;
 revoke all on function public.sweep_sends(integer,timestamp with time zone) from public;
 grant execute on function public.sweep_sends(integer,timestamp with time zone) to service_role;
 grant execute on function public.sweep_sends(integer,timestamp with time zone) to whats_agents_runtime;
+
+CREATE OR REPLACE FUNCTION public.sweep_tool_writes(p_limit integer, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+declare v_now timestamptz := clock(p_now); v record; v_told bigint[] := '{}';
+begin
+  for v in select w.id, w.conversation_id from tool_writes w where w.status = 'sending' and w.lease_until < v_now
+    order by w.conversation_id limit p_limit loop
+    perform from conversations where id = v.conversation_id for no key update;
+    perform from tool_writes where id = v.id and status = 'sending' and lease_until < v_now for update;
+    if found then
+      perform end_tool_write(v.id, 'uncertain', 'tool_worker_lost', null, v_now);
+      v_told := v_told || v.conversation_id;
+    end if;
+  end loop;
+  for v in select a.id, a.conversation_id from approvals a where a.status = 'waiting' and a.expires_at <= v_now
+    order by a.conversation_id limit p_limit loop
+    perform from conversations where id = v.conversation_id for no key update;
+    perform expire_approval(a, v_now) from approvals a where a.id = v.id and a.status = 'waiting';
+    v_told := v_told || v.conversation_id;
+  end loop;
+  return jsonb_build_object('conversations', to_jsonb(v_told),
+    'due', (select coalesce(jsonb_agg(id), '[]') from (select id from tool_writes where status = 'queued'
+      and due_at <= v_now order by due_at limit p_limit) d),
+    'untold', (select coalesce(jsonb_agg(jsonb_build_object('id', id, 'tenant', tenant_id)), '[]') from (select id,
+      tenant_id from approvals where status = 'waiting' and told_at is null order by id limit p_limit) u));
+end $function$;
+revoke all on function public.sweep_tool_writes(integer,timestamp with time zone) from public;
+grant execute on function public.sweep_tool_writes(integer,timestamp with time zone) to service_role;
+grant execute on function public.sweep_tool_writes(integer,timestamp with time zone) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.sweep_turns(p_older_ms integer, p_limit integer, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
@@ -12426,6 +12913,31 @@ revoke all on function public.tenant_of_poster(jsonb) from public;
 grant execute on function public.tenant_of_poster(jsonb) to service_role;
 grant execute on function public.tenant_of_poster(jsonb) to whats_agents_runtime;
 
+CREATE OR REPLACE FUNCTION public.tenant_secret(p_tenant text, p_name text)
+ RETURNS text
+ LANGUAGE sql
+ STABLE
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+  select sealed from tenant_secrets where tenant_id = p_tenant and name = p_name
+$function$;
+revoke all on function public.tenant_secret(text,text) from public;
+grant execute on function public.tenant_secret(text,text) to service_role;
+grant execute on function public.tenant_secret(text,text) to whats_agents_runtime;
+
+CREATE OR REPLACE FUNCTION public.tenant_secret_list(p_tenant text)
+ RETURNS jsonb
+ LANGUAGE sql
+ STABLE
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+  select coalesce(jsonb_agg(jsonb_build_object('tenant', tenant_id, 'name', name, 'sealed', sealed)
+    order by tenant_id, name), '[]') from tenant_secrets where p_tenant is null or tenant_id = p_tenant
+$function$;
+revoke all on function public.tenant_secret_list(text) from public;
+grant execute on function public.tenant_secret_list(text) to service_role;
+grant execute on function public.tenant_secret_list(text) to whats_agents_runtime;
+
 CREATE OR REPLACE FUNCTION public.tend_spend(p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
  LANGUAGE plpgsql
@@ -12533,8 +13045,15 @@ AS $function$
           where m.conversation_id = c.id and m.media ? 'sha256' and k.created_at >= m.created_at
         union all
         select k.created_at, 3, k.id, jsonb_build_object('at', k.created_at, 'what', 'tool_call', 'id', k.id, 'turn_id',
-          k.turn_id, 'name', k.name, 'input', k.input, 'output', k.output, 'ok', k.ok, 'ms', k.ms)
+          k.turn_id, 'name', k.name, 'input', k.input, 'output', k.output, 'ok', k.ok, 'ms', k.ms,
+          'cost_usd', k.cost_usd)
           from tool_calls k where k.conversation_id = c.id
+        union all
+        select w.created_at, 4, w.id, jsonb_build_object('at', w.created_at, 'what', 'tool_write', 'id', w.id,
+          'turn_id', w.turn_id, 'name', w.definition ->> 'name', 'input', w.input, 'status', w.status, 'reason',
+          w.reason, 'risks', w.risks, 'answer', w.answer, 'sent_at', w.sent_at, 'ended_at', w.ended_at,
+          'approval_id', a.id, 'decided', a.status, 'decided_by', a.decided_by, 'decided_at', a.decided_at)
+          from tool_writes w left join approvals a on a.write_id = w.id where w.conversation_id = c.id
         union all
         select h.created_at, 5, h.id, jsonb_build_object('at', h.created_at, 'what', 'handoff', 'id', h.id, 'turn_id',
           h.turn_id, 'reason', h.reason, 'summary', h.summary, 'controls', h.controls, 'status', h.status,
@@ -12660,6 +13179,44 @@ end $function$;
 revoke all on function public.turn_in_the_way(bigint,integer,timestamp with time zone) from public;
 grant execute on function public.turn_in_the_way(bigint,integer,timestamp with time zone) to service_role;
 grant execute on function public.turn_in_the_way(bigint,integer,timestamp with time zone) to whats_agents_runtime;
+
+CREATE OR REPLACE FUNCTION public.turn_tools(p_tenant text, p_conversation bigint, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
+ RETURNS jsonb
+ LANGUAGE sql
+ STABLE
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+  select jsonb_build_object(
+    'tools', (select coalesce(jsonb_agg(jsonb_build_object('id', t.id, 'name', t.name, 'class', t.class,
+        'definition', t.definition, 'version', t.version) order by t.name), '[]')
+      from http_tools t where t.tenant_id = p_tenant and t.removed_at is null),
+    'found', (select coalesce(jsonb_agg(distinct jsonb_build_object('tool', c.name, 'field', f.key, 'value', v)), '[]')
+      from tool_calls c cross join lateral jsonb_each(c.found) f cross join lateral
+        jsonb_array_elements_text(f.value) v
+      where c.conversation_id = p_conversation and c.ok and c.found is not null
+        and c.created_at > clock(p_now) - interval '1 day'),
+    'done', exists (select from tool_writes w where w.conversation_id = p_conversation and w.status = 'done'
+      and w.ended_at > clock(p_now) - interval '1 day'),
+    'open', (select coalesce(jsonb_agg(jsonb_build_object('tool_id', w.tool_id, 'input', w.input)), '[]')
+      from tool_writes w where w.conversation_id = p_conversation and (w.status in ('waiting', 'queued', 'sending')
+        or (w.status in ('uncertain', 'done') and w.ended_at > clock(p_now) - interval '1 hour'))))
+$function$;
+revoke all on function public.turn_tools(text,bigint,timestamp with time zone) from public;
+grant execute on function public.turn_tools(text,bigint,timestamp with time zone) to service_role;
+grant execute on function public.turn_tools(text,bigint,timestamp with time zone) to whats_agents_runtime;
+
+CREATE OR REPLACE FUNCTION public.turn_writes(p_turn bigint)
+ RETURNS jsonb
+ LANGUAGE sql
+ STABLE
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+  select coalesce(jsonb_agg(jsonb_build_object('id', w.id, 'status', w.status, 'approval', a.id) order by w.id), '[]')
+    from tool_writes w left join approvals a on a.write_id = w.id where w.turn_id = p_turn
+$function$;
+revoke all on function public.turn_writes(bigint) from public;
+grant execute on function public.turn_writes(bigint) to service_role;
+grant execute on function public.turn_writes(bigint) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.unanswered(p_contact bigint, p_most integer)
  RETURNS integer
@@ -12882,6 +13439,9 @@ begin
       where conversation_id = v_into and id in (select jsonb_array_elements_text(v_moved -> 'turns')::bigint);
     update tool_calls set conversation_id = v_from
       where conversation_id = v_into and turn_id in (select jsonb_array_elements_text(v_moved -> 'turns')::bigint);
+    with back as (update tool_writes set conversation_id = v_from where conversation_id = v_into
+        and turn_id in (select jsonb_array_elements_text(v_moved -> 'turns')::bigint) returning id)
+      update approvals a set conversation_id = v_from from back where a.write_id = back.id;
     -- a pause that came over from the other one goes back with it
     if v_moved ->> 'pause' is not null and (select j.id from julia_status j
       where j.scope = 'conversation' and j.target = v_into::text order by j.id desc
