@@ -42,7 +42,7 @@ function statements(conversations: number, messages: number): string[] {
          c.id, '55219' || lpad(c.id::text, 8, '0') || '@s.whatsapp.net', now() - interval '1 year' * random(), c.created_at from contacts c`,
     `create temp table share as
        select id, instance_id, greatest(2, (${messages}::numeric * 2 * (1 - (row_number() over (order by id) - 0.5) / ${conversations}) / ${conversations})::int) as n from conversations`,
-    // two in, two out ...; each tenth inbound was skipped, some sends failed or were read
+    // in the order of their time, as a year writes them; two in, two out ...; each tenth inbound was skipped, some sends failed or were read
     `insert into messages (tenant_id, instance_id, conversation_id, seq, direction, author, type, status, reason, text, typed, provider_id, provider_at, created_at,
          kind, priority, part, due_at, attempts, claim, slot_at, claimed_at, correlation_id)
        select 'default', s.instance_id, s.id, m, case when m % 2 = 1 then 'in' else 'out' end, case when m % 2 = 1 then 'contact' else 'agent' end, 'text',
@@ -54,11 +54,11 @@ function statements(conversations: number, messages: number): string[] {
          case when m % 2 = 0 then at end, case when m % 2 = 0 then 1 else 0 end, case when m % 2 = 0 then 1 else 0 end,
          case when m % 2 = 0 and m % 200 <> 0 then at end, case when m % 2 = 0 then at end, 'req-' || s.id || '-' || m
        from share s cross join lateral (
-         select m, now() - interval '1 year' * power((s.n - m + 0.5) / s.n, 1.5) * (0.2 + 0.8 * ((s.id * 7919 % 1000) / 1000.0)) as at from generate_series(1, s.n) m) each`,
+         select m, now() - interval '1 year' * power((s.n - m + 0.5) / s.n, 1.5) * (0.2 + 0.8 * ((s.id * 7919 % 1000) / 1000.0)) as at from generate_series(1, s.n) m) each order by at`,
     `update conversations c set last_seq = s.n, inbound_seq = s.n / 2, fence = s.n / 2 from share s where s.id = c.id`,
     `insert into turns (tenant_id, conversation_id, status, fence, lease_until, worker, inbound_seq, model, input_tokens, output_tokens, started_at, ended_at)
        select 'default', m.conversation_id, 'committed', m.seq / 2, m.created_at, 'worker', m.seq / 2, 'claude-haiku-5-5', 900, 60, m.created_at, m.created_at
-       from messages m where m.direction = 'out' and m.kind = 'reply'`,
+       from messages m where m.direction = 'out' and m.kind = 'reply' order by m.created_at`,
     `update messages m set turn_id = t.id from turns t where m.direction = 'out' and m.kind = 'reply' and t.conversation_id = m.conversation_id and t.fence = m.seq / 2`,
     `insert into model_calls (tenant_id, turn_id, model, outcome, ms, input_tokens, output_tokens, created_at)
        select 'default', id, model, 'end_turn', 800, 900, 60, started_at from turns`,
