@@ -10,6 +10,7 @@ import type { Tried } from '../turns/try-version.ts';
 import { versionFile } from '../turns/version-words.ts';
 import { listKnowledge } from '../knowledge/calls.ts';
 import { createKnowledge } from '../knowledge/knowledge.ts';
+import { createLine } from '../process/line.ts';
 import { spendReport } from '../spend/calls.ts';
 import { oneLine } from '../words/foreign-text.ts';
 import { sentencesOf } from '../words/sentences.ts';
@@ -162,6 +163,9 @@ const tried = z.object({
   prompt_hash: z.string(),
 });
 
+/** Where money has a ceiling: many at once would all find it open. */
+const trying = createLine(1);
+
 const attempt = defineCommand({
   name: 'agent try',
   summary: 'how a version answers a text: nothing is sent or stored, the model is paid',
@@ -183,23 +187,27 @@ const attempt = defineCommand({
     const newest = version ?? (await listVersions(ctx.db, tenant, slug, 1))[0]?.version ?? null;
     const found = await readVersion(ctx.db, tenant, slug, newest);
     if (found === null) return noVersion(slug, version);
-    if (await isSpent(ctx, tenant))
-      return refused('unavailable', 'a ceiling of money is reached (npm run admin -- spend); nothing was asked');
-    // Not loaded for other commands: the SDK takes longer than all the rest.
-    const [{ createLlm }, { tryVersion }] = await Promise.all([import('../claude/llm.ts'), import('../turns/try-version.ts')]);
-    const result = await tryVersion({
-      llm: createLlm({ apiKey: claude.apiKey, baseUrl: claude.baseUrl }),
-      claude,
-      agent: found,
-      company: found.company ?? app.company,
-      known: await createKnowledge(ctx.db, ctx.voyage).forTurn(tenant, { now: text, before: '' }),
-      text,
-      now: new Date(),
-      timeZone: app.timeZone,
-    });
-    const { model, calls, unpriced, cost_usd: usd } = result;
-    await recordTry(ctx.db, { tenant, slug, by, version: found.version, model, usd: usd ?? 0, calls, unpriced });
-    return { ok: true, result: { agent: slug, version: found.version, ...result } };
+    const ask = async (): Promise<Outcome<Tried & { agent: string; version: number }>> => {
+      if (await isSpent(ctx, tenant))
+        return refused('unavailable', 'a ceiling of money is reached (npm run admin -- spend); nothing was asked');
+      // Not loaded for other commands: the SDK takes longer than all the rest.
+      const [{ createLlm }, { tryVersion }] = await Promise.all([import('../claude/llm.ts'), import('../turns/try-version.ts')]);
+      const result = await tryVersion({
+        llm: createLlm({ apiKey: claude.apiKey, baseUrl: claude.baseUrl }),
+        claude,
+        agent: found,
+        company: found.company ?? app.company,
+        known: await createKnowledge(ctx.db, ctx.voyage).forTurn(tenant, { now: text, before: '' }),
+        text,
+        now: new Date(),
+        timeZone: app.timeZone,
+      });
+      const { model, calls, unpriced, cost_usd: usd } = result;
+      await recordTry(ctx.db, { tenant, slug, by, version: found.version, model, usd: usd ?? 0, calls, unpriced });
+      return { ok: true, result: { agent: slug, version: found.version, ...result } };
+    };
+    const { day, month } = claude.ceilings ?? { day: null, month: null };
+    return day === null && month === null ? ask() : trying.run(ask);
   },
   text(result) {
     const read = result.input_tokens + result.cache_read_tokens + result.cache_write_tokens;
@@ -213,7 +221,7 @@ const attempt = defineCommand({
   },
 });
 
-/** Of the day or of the month. A try is small, so what it may cost at most is not reserved before. */
+/** Of the day or of the month. A try is small, so what it may cost at most is not reserved before; but one of a process knows what those before it have cost. */
 async function isSpent(ctx: AdminContext, tenant: string): Promise<boolean> {
   const { day = null, month = null } = ctx.config.claude?.ceilings ?? {};
   if (day === null && month === null) return false;

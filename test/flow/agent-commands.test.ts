@@ -142,3 +142,10 @@ test('X9 L5 agent try: not beyond a ceiling of money', async (t) => {
   assert.match(await refusal(stage, 'agent try', { text: 'oi' }), /^unavailable a ceiling of money is reached/);
   assert.deepEqual(stage.prompts(), []);
 });
+
+test('X9 L5 agent try: of five at once, with room for one, one is paid', async (t) => {
+  const stage = await openStage(t, { env: { MAX_USD_DIA: '0.0001' } });
+  const ends = await Promise.all(Array.from({ length: 5 }, async () => admin(stage.ctx, 'agent try', { text: 'oi' })));
+  assert.equal(ends.filter(({ ok }) => ok).length, 1);
+  assert.equal(stage.prompts().length, 1);
+});
