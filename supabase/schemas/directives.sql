@@ -29,7 +29,9 @@ begin
       decided_at)
     values (p_tenant, v_scope, v_target, p_directive ->> 'text', 'active', v_ends, p_actor, v_now, p_actor, v_now)
     returning id into v_id;
-  perform record_audit(p_tenant, p_actor, 'directive.add', v_id::text, p_directive);
+  -- what is said of one contact would outlive its erasure there
+  perform record_audit(p_tenant, p_actor, 'directive.add', v_id::text,
+    case v_scope when 'contact' then p_directive - 'text' else p_directive end);
   return jsonb_build_object('outcome', 'done', 'id', v_id);
 end $$;
 

@@ -233,3 +233,15 @@ test('Z6 news that came first is waited for by the erasure, and goes with it', a
     assert.deepEqual(await left(sql, PN, LID, WORDS), [], event.kind);
   }
 });
+
+test('Z6 what the team told the agent of one contact goes with it, also out of the audit', async (t) => {
+  const sql = await openSql(t);
+  await hear(sql, said({ id: 'A', pn: PN, text: 'oi' }));
+  const [row] = await sql.rows('select id from contacts');
+  await sql.rows(`select add_directive('default', $1, 'cli:ana')`, [
+    JSON.stringify({ scope: 'contact', target: String(row?.['id']), text: WORDS, ends_at: null }),
+  ]);
+  assert.equal(await erase(sql, { id: Number(row?.['id']) }), 'erased');
+  assert.deepEqual(await left(sql, WORDS), []);
+  assert.equal((await sql.rows('select from directives')).length, 0);
+});
