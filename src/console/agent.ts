@@ -12,6 +12,7 @@ import type { ListedVersion, StoredVersion } from '../turns/agent-calls.ts';
 import { LACKS, LANGUAGE_NAMES } from './agent-texts.ts';
 import { show } from './answer.ts';
 import type { Markup } from './answer.ts';
+import { outcome } from './markup.ts';
 import { DIRECTIVES_PATH, directiveRoutes } from './directives.ts';
 import { knowledgeRoutes, KNOWLEDGE_PATH } from './knowledge.ts';
 import { proof } from './proof.ts';
@@ -169,8 +170,8 @@ async function agentMarkup({ process, config, page }: Site, visitor: Visitor, sa
 }
 
 function saidMarkup(said: Said): Markup {
-  if ('wrong' in said) return html`<p class="wrong" role="alert">${said.wrong}</p>`;
-  if ('good' in said) return html`<p class="good" role="status">${said.good}</p>`;
+  if ('wrong' in said) return outcome('wrong', said.wrong);
+  if ('good' in said) return outcome('good', said.good);
   return html``;
 }
 

@@ -5,6 +5,7 @@ import { dayFigures } from '../watch/queue-calls.ts';
 import type { Days } from '../watch/queue-calls.ts';
 import { show } from './answer.ts';
 import type { Markup } from './answer.ts';
+import { figure } from './markup.ts';
 import { costText } from './conversation-texts.ts';
 import type { Page } from './page.ts';
 
@@ -30,11 +31,6 @@ function costsMarkup(days: Days): Markup {
   const cost = sum((day) => day.cost_usd);
   const answers = sum((day) => day.answered);
   const most = Math.max(0.000_001, ...days.map((day) => day.cost_usd));
-  const figure = (label: string, value: string): Markup =>
-    html`<div>
-      <dt>${label}</dt>
-      <dd>${value}</dd>
-    </div>`;
   return html`<h1>Custos e qualidade</h1>
     <dl class="figures">
       ${figure('Hoje', today === undefined ? 'US$ 0' : costText(today.cost_usd))} ${figure('Em 31 dias', costText(cost))}

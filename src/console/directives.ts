@@ -10,6 +10,7 @@ import type { Visitor } from '../routes/session.ts';
 import type { Routes } from '../routes/table.ts';
 import { show } from './answer.ts';
 import type { Markup } from './answer.ts';
+import { outcome } from './markup.ts';
 import { proof } from './proof.ts';
 import type { Site } from './page.ts';
 import { refusalText } from './refusal-texts.ts';
@@ -77,8 +78,7 @@ async function directivesMarkup(
   return page(
     { title: 'Instruções', here, visitor },
     html`<h1>Agente</h1>
-      ${tabs}
-      ${said === null ? '' : 'wrong' in said ? html`<p class="wrong" role="alert">${said.wrong}</p>` : html`<p class="good" role="status">${said.good}</p>`}
+      ${tabs} ${said === null ? '' : 'wrong' in said ? outcome('wrong', said.wrong) : outcome('good', said.good)}
       <div class="split">
         <div>
           ${section('Propostas', 'proposed', 'Nenhuma espera por um sim.')}

@@ -16,6 +16,7 @@ import type { AdminStatus } from '../watch/status-calls.ts';
 import { isThere, missingModes } from '../process/liveness.ts';
 import { show } from './answer.ts';
 import type { Markup } from './answer.ts';
+import { figure } from './markup.ts';
 import { clockOf } from './clock.ts';
 import type { Clock } from './clock.ts';
 import { sinceText } from './conversation-texts.ts';
@@ -116,11 +117,6 @@ function sentence(all: { firing: Alert[]; open: Circuit[]; stale: JobLine[]; mis
 function figuresMarkup(status: AdminStatus): Markup {
   const alive = status.processes.filter((each) => isThere(each.seen_seconds));
   const oldest = status.unanswered.oldest_seconds;
-  const figure = (label: string, value: string): Markup =>
-    html`<div>
-      <dt>${label}</dt>
-      <dd>${value}</dd>
-    </div>`;
   return html`<dl class="figures">
     ${figure('Sem resposta', `${status.unanswered.count}${oldest === null ? '' : `, a mais antiga há ${Math.round(oldest)} s`}`)}
     ${figure('Com pessoas', String(status.with_people))}

@@ -9,6 +9,7 @@ import type { Visitor } from '../routes/session.ts';
 import type { Routes } from '../routes/table.ts';
 import { show } from './answer.ts';
 import type { Markup } from './answer.ts';
+import { outcome } from './markup.ts';
 import { proof } from './proof.ts';
 import type { Site } from './page.ts';
 import { refusalText } from './refusal-texts.ts';
@@ -142,8 +143,8 @@ function amount(chars: number): string {
 }
 
 function saidMarkup(said: Said): Markup {
-  if ('wrong' in said) return html`<p class="wrong" role="alert">${said.wrong}</p>`;
-  if ('good' in said) return html`<p class="good" role="status">${said.good}</p>`;
+  if ('wrong' in said) return outcome('wrong', said.wrong);
+  if ('good' in said) return outcome('good', said.good);
   return html`<section class="card" role="status">
     <h2>Para “${said.question}”</h2>
     ${said.found.length === 0 ? html`<p>Nenhum documento tem algo disso: o agente vai dizer que não sabe.</p>` : ''}

@@ -15,6 +15,7 @@ import { unprovenBodies } from '../routes/body.ts';
 import type { Routes } from '../routes/table.ts';
 import { goTo, show } from './answer.ts';
 import type { Markup } from './answer.ts';
+import { outcome } from './markup.ts';
 import { bare } from './layout.ts';
 
 /** Of one place: a whole office behind one address logs in within a few minutes. */
@@ -120,7 +121,7 @@ function loginPage(config: Config, { to, email = '', words }: { to: string; emai
     config,
     html`<form class="card" method="post" action="/console/login" data-go="${to}">
       <h1>Entrar</h1>
-      ${words === undefined ? '' : html`<p class="wrong" role="alert">${words}</p>`}
+      ${words === undefined ? '' : outcome('wrong', words)}
       <input type="hidden" name="to" value="${to}" />
       <label
         >E-mail

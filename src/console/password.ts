@@ -9,6 +9,7 @@ import type { Visitor } from '../routes/session.ts';
 import type { Routes } from '../routes/table.ts';
 import { show } from './answer.ts';
 import type { Markup } from './answer.ts';
+import { outcome } from './markup.ts';
 import { bare, ROLE_NAMES } from './layout.ts';
 import { proof } from './proof.ts';
 import type { Site } from './page.ts';
@@ -62,7 +63,7 @@ function passwordPage({ config, page }: Site, visitor: Visitor, words?: string):
   const form = html`<form class="card" method="post" action="/console/password">
     <h1>${visitor.must_change ? 'Escolha a sua senha' : 'Trocar a senha'}</h1>
     ${visitor.must_change ? html`<p>A senha que você recebeu serve uma vez só. Escolha a sua para continuar.</p>` : ''}
-    ${words === undefined ? '' : html`<p class="wrong" role="alert">${words}</p>`} ${proof(visitor)}
+    ${words === undefined ? '' : outcome('wrong', words)} ${proof(visitor)}
     <input
       class="away"
       name="email"

@@ -8,6 +8,7 @@ import { contextOf } from '../routes/context-of.ts';
 import type { Visitor } from '../routes/session.ts';
 import { show } from './answer.ts';
 import type { Markup } from './answer.ts';
+import { outcome } from './markup.ts';
 import { ROLE_NAMES } from './layout.ts';
 import { proof } from './proof.ts';
 import { run } from './run.ts';
@@ -90,8 +91,8 @@ async function usersMarkup({ process, config, page }: Site, visitor: Visitor, sa
 }
 
 function saidMarkup(said: Said): Markup {
-  if ('wrong' in said) return html`<p class="wrong" role="alert">${said.wrong}</p>`;
-  if ('text' in said) return html`<p class="good" role="status">${said.text}</p>`;
+  if ('wrong' in said) return outcome('wrong', said.wrong);
+  if ('text' in said) return outcome('good', said.text);
   return html`<div class="good" role="status">
     <p>Senha de ${said.email}, mostrada só esta vez. Ela é trocada na primeira entrada:</p>
     <p><code class="secret">${said.password}</code></p>
