@@ -57,7 +57,21 @@ const inboundBody = z.object({
 });
 const chatBody = z.object({ instance: z.string().optional(), contactId: z.string() });
 const faultBody = z.looseObject({
-  target: z.enum(['send', 'presence', 'find', 'state', 'instance', 'webhook', 'claude', 'slack', 'speech', 'voyage', 'orders', 'media']),
+  target: z.enum([
+    'send',
+    'presence',
+    'find',
+    'state',
+    'instance',
+    'webhook',
+    'claude',
+    'slack',
+    'speech',
+    'voyage',
+    'google',
+    'orders',
+    'media',
+  ]),
   kind: z.string(),
   times: z.number().int().positive().nullable().optional(),
   forMs: z.number().positive().optional(),

@@ -8,6 +8,7 @@ import type { Fault, Product, SimulatorEvent, SimulatorOptions, Wire } from './t
 import type { VersionRules } from './version.ts';
 import type { World } from './world.ts';
 import type { WebhookLog } from './webhooks.ts';
+import type { GoogleState } from './google.ts';
 import type { ClaudeState } from './claude-answer.ts';
 
 export type Core = {
@@ -31,6 +32,7 @@ export type Core = {
   bus: Bus;
   webhookLog: WebhookLog;
   claude: ClaudeState;
+  google: GoogleState;
   agent: Agent;
   /** Ends the sockets of requests that a `hang` fault holds. */
   hung: Set<() => void>;

@@ -33,6 +33,7 @@ import { resetCore } from './reset.ts';
 import { addOrderRoutes, newOrderBook } from './orders.ts';
 import { addSlackRoutes } from './slack.ts';
 import { addSpeechRoutes } from './speech.ts';
+import { addGoogleRoutes, createGoogle, type GoogleState } from './google.ts';
 import { addVoyageRoutes } from './voyage.ts';
 import type {
   Addressing,
@@ -76,6 +77,10 @@ export type Simulator = {
   speechUrl: string;
   /** The base address of the Voyage look-alike. */
   voyageUrl: string;
+  /** GOOGLE_BASE_URL. */
+  googleUrl: string;
+  /** Its folders and documents, and the key of the one service account that it knows. */
+  google: GoogleState;
   apiKey: string;
   close(): Promise<void>;
   /** Forgets messages, wire, faults and script; contacts too unless kept. */
@@ -152,12 +157,13 @@ function createCore(options: SimulatorOptions): Core {
     random,
     chance: createRandom(options.seed ?? DEFAULT_SEED),
     world,
-    wire: { sends: [], presences: [], claude: [], webhooks: [], slack: [], speech: [], voyage: [], orders: [] },
+    wire: { sends: [], presences: [], claude: [], webhooks: [], slack: [], speech: [], voyage: [], google: [], orders: [] },
     orders: newOrderBook(),
     faults: createFaults((faults) => bus.emit(faultsEvent(faults)), Date.now),
     bus,
     webhookLog: createWebhookLog(),
     claude: createClaudeState(options.claude ?? 'persona'),
+    google: createGoogle(),
     agent: new Agent({ keepAlive: true, maxSockets: 256 }),
     hung: new Set(),
   };
@@ -172,6 +178,7 @@ function createApp(core: Core): Hono<Env> {
   addSpeechRoutes(core, app);
   addVoyageRoutes(core, app);
   addOrderRoutes(core, app);
+  addGoogleRoutes(core, app);
   app.use(licenceGate(core));
   addInstanceRoutes(core, app);
   addEvolutionRoutes(core, app);
@@ -217,6 +224,8 @@ function createSimulator(core: Core, server: Server): Simulator {
     slackUrl: `${core.url}/slack`,
     speechUrl: `${core.url}/speech`,
     voyageUrl: `${core.url}/voyage`,
+    googleUrl: `${core.url}/google`,
+    google: core.google,
     apiKey: core.options.apiKey ?? DEFAULT_API_KEY,
     close: () => {
       closing ??= close(core, server, waiting);

@@ -11,6 +11,7 @@ export function resetCore(core: Core, keep: string[]): void {
   core.world.clear(keep.includes('contacts'));
   for (const list of Object.values(core.wire)) list.length = 0;
   for (const known of Object.values(core.orders)) known.clear();
+  core.google.clear();
   clearWebhookLog(core.webhookLog);
   Object.assign(core.claude, { mode: core.claude.baseMode, turns: [], refused: [] });
   for (const known of [core.claude.cache, core.claude.answers, core.claude.fingerprints]) known.clear();

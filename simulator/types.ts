@@ -136,6 +136,7 @@ export type FaultTarget =
   | 'speech'
   | 'voyage'
   | 'orders'
+  | 'google'
   | 'media';
 export type FaultInput = {
   target: FaultTarget;
@@ -208,6 +209,8 @@ export type WireOrder = {
   key: string | null;
   status: number;
 };
+/** A call of Google: its path, without the query, and what was answered. */
+export type WireGoogle = { at: number; path: string; status: number };
 export type Wire = {
   sends: WireSend[];
   presences: WirePresence[];
@@ -217,6 +220,7 @@ export type Wire = {
   speech: WireSpeech[];
   voyage: WireVoyage[];
   orders: WireOrder[];
+  google: WireGoogle[];
 };
 
 export type SimulatorEvent =

@@ -124,10 +124,6 @@ export type Config = {
   /** What the agent may begin by itself; all false in pilot mode. */
   readonly autonomous: {
     readonly pilotMode: boolean;
-    readonly discovery: boolean;
-    readonly offers: boolean;
-    readonly reactivation: boolean;
-    readonly feedback: boolean;
   };
   /** null: inbound is stored and handed to a person. */
   readonly claude: Claude | null;
@@ -358,17 +354,18 @@ function breaker(prefix: 'EVOLUTION' | 'CLAUDE' | 'DATABASE', v: Variables, repo
   return { failures: v[`${prefix}_BREAKER_FAILURES`], resetSeconds, maxResetSeconds };
 }
 
+const SWITCHES = [
+  'DISCOVERY_AUTOMATICO_ENABLED',
+  'OFERTA_AUTOMATICA_ENABLED',
+  'REATIVACAO_AUTOMATICA_ENABLED',
+  'FEEDBACK_AUTOMATICO_ENABLED',
+] as const;
+
 function autonomous(v: Variables, report: Report): Config['autonomous'] {
-  const asked = {
-    discovery: v.DISCOVERY_AUTOMATICO_ENABLED,
-    offers: v.OFERTA_AUTOMATICA_ENABLED,
-    reactivation: v.REATIVACAO_AUTOMATICA_ENABLED,
-    feedback: v.FEEDBACK_AUTOMATICO_ENABLED,
-  };
-  if (!v.PILOT_MODE) return { pilotMode: false, ...asked };
-  if (Object.values(asked).includes(true))
-    report.warn('PILOT_MODE: is true, so the *_AUTOMATICO_ENABLED and *_AUTOMATICA_ENABLED switches are off');
-  return { pilotMode: true, discovery: false, offers: false, reactivation: false, feedback: false };
+  for (const name of SWITCHES)
+    if (v[name])
+      report.warn(`${name}: is not taken over from the older image and switches nothing on (campaigns, follow-up set, directive add)`);
+  return { pilotMode: v.PILOT_MODE };
 }
 
 function checkEvolution(evolution: Evolution | null, mode: Mode | null, production: boolean, report: Report): void {

@@ -4,6 +4,7 @@ import { existsSync } from 'node:fs';
 import { familyOf } from '../claude/models.ts';
 import type { Effort } from '../claude/models.ts';
 import { hasPrice } from '../claude/prices.ts';
+import { accountOf } from '../google/account.ts';
 import type { Report } from './environment.ts';
 import type { Variables } from './variables.ts';
 
@@ -63,7 +64,9 @@ export type Bot = {
 };
 
 export type Google = {
-  readonly credentialsPath: string;
+  readonly credentials: { readonly path: string } | { readonly json: string };
+  /** null: Google itself. */
+  readonly baseUrl: string | null;
   readonly briefingsFolderId: string | null;
   readonly templatesFolderId: string | null;
 };
@@ -149,22 +152,30 @@ export function slack(v: Variables, report: Report): Slack | null {
 
 /** Credentials without a folder are no problem: many machines have that variable set for other programs. */
 export function google(v: Variables, report: Report): Google | null {
-  const path = v.GOOGLE_APPLICATION_CREDENTIALS;
+  const { GOOGLE_APPLICATION_CREDENTIALS: path, GOOGLE_CREDENTIALS_JSON: json } = v;
   const folders = (['GOOGLE_BRIEFINGS_FOLDER_ID', 'GOOGLE_TEMPLATES_FOLDER_ID'] as const).filter((name) => v[name] !== undefined);
   if (folders.length === 0) return null;
+  const common = {
+    baseUrl: v.GOOGLE_BASE_URL ?? null,
+    briefingsFolderId: v.GOOGLE_BRIEFINGS_FOLDER_ID ?? null,
+    templatesFolderId: v.GOOGLE_TEMPLATES_FOLDER_ID ?? null,
+  };
+  if (json !== undefined) {
+    const account = accountOf(json);
+    if (!account.ok) report.problem(`GOOGLE_CREDENTIALS_JSON: ${account.message}`);
+    return account.ok ? { credentials: { json }, ...common } : null;
+  }
   if (path === undefined) {
-    report.problem(`GOOGLE_APPLICATION_CREDENTIALS: must be set too when ${folders.join(', ')} ${folders.length === 1 ? 'is' : 'are'} set`);
+    report.problem(
+      `GOOGLE_APPLICATION_CREDENTIALS: must be set too (or GOOGLE_CREDENTIALS_JSON) when ${folders.join(', ')} ${folders.length === 1 ? 'is' : 'are'} set`,
+    );
     return null;
   }
   if (!existsSync(path)) {
     report.problem(`GOOGLE_APPLICATION_CREDENTIALS: the file ${path} does not exist`);
     return null;
   }
-  return {
-    credentialsPath: path,
-    briefingsFolderId: v.GOOGLE_BRIEFINGS_FOLDER_ID ?? null,
-    templatesFolderId: v.GOOGLE_TEMPLATES_FOLDER_ID ?? null,
-  };
+  return { credentials: { path }, ...common };
 }
 
 export function speech(v: Variables, report: Report): Speech | null {

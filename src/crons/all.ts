@@ -3,7 +3,8 @@ import { backupJob, keepErasuresJob } from './backup.ts';
 import { checkInstancesJob } from './check-instances.ts';
 import { evaluateAlertsJob, evaluateTrustJob } from './evaluate-alerts.ts';
 import { handoffsJob } from './handoffs.ts';
-import { expireHeldJob, followUpsJob, syncBriefingsJob } from './daily.ts';
+import { expireHeldJob, followUpsJob } from './daily.ts';
+import { syncBriefingsJob, syncTemplatesJob } from './google.ts';
 import { countDaysJob, reportEveningJob, reportMorningJob, reportWeeklyJob, snapshotNumbersJob } from './reports.ts';
 import { fireRemindersJob, followUpStepsJob } from './later.ts';
 import { syncNumbersJob } from './sync-numbers.ts';
@@ -45,4 +46,5 @@ export const JOBS: readonly CronJob[] = [
   countDaysJob,
   snapshotNumbersJob,
   syncBriefingsJob,
+  syncTemplatesJob,
 ];

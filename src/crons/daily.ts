@@ -36,17 +36,3 @@ export const expireHeldJob: CronJob = {
     }
   },
 };
-
-/** Its name is known to the manuals; what it does comes with a later version. */
-export const syncBriefingsJob: CronJob = {
-  name: 'sync_briefings',
-  cron: '30 * * * *',
-  cadence: 'hour',
-  catchUp: 'skip',
-  timeoutSeconds: 600,
-  summary: 'reads briefings from Google Docs; not part of this version, so it is skipped',
-  async run(ctx) {
-    const asked = ctx.config.google?.briefingsFolderId != null;
-    return { skipped: `not configured: this version reads no briefings${asked ? ', and GOOGLE_BRIEFINGS_FOLDER_ID has no effect' : ''}` };
-  },
-};

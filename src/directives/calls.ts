@@ -63,3 +63,45 @@ export type Directive = z.infer<typeof listed>;
 export async function listDirectives(db: Door, tenant: string, all: boolean, limit: number): Promise<Directive[]> {
   return z.array(listed).parse(await db.call('list_directives', { p_tenant: tenant, p_all: all, p_limit: limit }));
 }
+
+const known = z.object({
+  id: z.number(),
+  external_id: z.string(),
+  name: z.string(),
+  modified_at: time,
+  hash: z.string(),
+  status: z.enum(['current', 'deleted']),
+  sentences: z.array(z.object({ id: z.number(), sentence: z.string(), status: z.enum(['proposed', 'active', 'rejected']) })),
+});
+
+export type KnownDocument = z.infer<typeof known>;
+export type Folder = 'briefings' | 'templates';
+
+/** SQL known_documents: what was read of a folder. */
+export async function knownDocuments(db: Door, tenant: string, folder: Folder): Promise<KnownDocument[]> {
+  return z.array(known).parse(await db.call('known_documents', { p_tenant: tenant, p_folder: folder }));
+}
+
+export type Proposal = { text: string; sentence: string; ends_at: Date | null; replaces: number | null };
+
+/** SQL save_document: what is new is proposed, what is gone is withdrawn. */
+export async function saveDocument(
+  db: Door,
+  reading: {
+    tenant: string;
+    folder: Folder;
+    document: { external_id: string; name: string; modified_at: string; hash: string };
+    added: readonly Proposal[];
+    gone: readonly number[];
+  },
+): Promise<{ proposed: number; withdrawn: number }> {
+  const { tenant, folder, document, added: proposals, gone } = reading;
+  const args = { p_tenant: tenant, p_folder: folder, p_document: document, p_added: proposals, p_gone: gone };
+  return z.object({ proposed: z.number(), withdrawn: z.number() }).parse(await db.call('save_document', args));
+}
+
+/** SQL withdraw_documents: those that are there no more, with their directives. */
+export async function withdrawDocuments(db: Door, tenant: string, folder: Folder, present: readonly string[]): Promise<number> {
+  const answer = await db.call('withdraw_documents', { p_tenant: tenant, p_folder: folder, p_present: present });
+  return z.object({ documents: z.number() }).parse(answer).documents;
+}

@@ -119,18 +119,16 @@ test('S2 RATE_LIMIT_INTERVALO_MIN: seconds between proactive sends, 0 allowed', 
   devProblem({ RATE_LIMIT_INTERVALO_MAX: '44' }, 'RATE_LIMIT_INTERVALO_MAX');
 });
 
-test('S2 PILOT_MODE: turns every autonomous action off', () => {
-  const switches = {
-    DISCOVERY_AUTOMATICO_ENABLED: '1',
-    OFERTA_AUTOMATICA_ENABLED: '1',
-    REATIVACAO_AUTOMATICA_ENABLED: '1',
-    FEEDBACK_AUTOMATICO_ENABLED: '1',
-  };
-  assert.deepEqual(dev().autonomous, { pilotMode: false, discovery: false, offers: false, reactivation: false, feedback: false });
-  assert.deepEqual(dev(switches).autonomous, { pilotMode: false, discovery: true, offers: true, reactivation: true, feedback: true });
-  const piloted = { pilotMode: true, discovery: false, offers: false, reactivation: false, feedback: false };
-  assert.deepEqual(dev({ ...switches, PILOT_MODE: 'true' }).autonomous, piloted);
-  assertWarns({ RUN_MODE: 'api', PILOT_MODE: 'true', DISCOVERY_AUTOMATICO_ENABLED: 'true' }, /^PILOT_MODE/);
+test('S2 PILOT_MODE; the four switches of the older image are not taken over, and said to be', () => {
+  assert.deepEqual(dev().autonomous, { pilotMode: false });
+  assert.deepEqual(dev({ PILOT_MODE: 'true' }).autonomous, { pilotMode: true });
+  for (const name of [
+    'DISCOVERY_AUTOMATICO_ENABLED',
+    'OFERTA_AUTOMATICA_ENABLED',
+    'REATIVACAO_AUTOMATICA_ENABLED',
+    'FEEDBACK_AUTOMATICO_ENABLED',
+  ])
+    assertWarns({ RUN_MODE: 'api', [name]: 'true' }, new RegExp(`^${name}: is not taken over`));
 });
 
 test('S2 NOME_EMPRESA: the company; without it there is none, least of all another one', () => {
@@ -219,7 +217,22 @@ test('S2 SLACK_WEBHOOK_URL: alerts alone, a bot with its secret, or null', () =>
 test('S2 GOOGLE_APPLICATION_CREDENTIALS: the file must be there when a folder is set, and the problem names its path', () => {
   const here = import.meta.filename;
   const google = dev({ GOOGLE_APPLICATION_CREDENTIALS: here, GOOGLE_TEMPLATES_FOLDER_ID: 'f' }).google;
-  assert.deepEqual(google, { credentialsPath: here, briefingsFolderId: null, templatesFolderId: 'f' });
+  assert.deepEqual(google, { credentials: { path: here }, baseUrl: null, briefingsFolderId: null, templatesFolderId: 'f' });
+  const json = JSON.stringify({ client_email: 'a@b.example', private_key: '-----BEGIN PRIVATE KEY-----' });
+  assert.deepEqual(
+    dev({ GOOGLE_CREDENTIALS_JSON: json, GOOGLE_BRIEFINGS_FOLDER_ID: 'f', GOOGLE_BASE_URL: 'http://127.0.0.1:1/google' }).google,
+    {
+      credentials: { json },
+      baseUrl: 'http://127.0.0.1:1/google',
+      briefingsFolderId: 'f',
+      templatesFolderId: null,
+    },
+  );
+  devProblem(
+    { GOOGLE_CREDENTIALS_JSON: '{}', GOOGLE_BRIEFINGS_FOLDER_ID: 'f' },
+    'GOOGLE_CREDENTIALS_JSON',
+    /no JSON key of a service account/,
+  );
   const missing = { GOOGLE_APPLICATION_CREDENTIALS: '/nowhere/sa.json', GOOGLE_BRIEFINGS_FOLDER_ID: 'f' };
   devProblem(missing, 'GOOGLE_APPLICATION_CREDENTIALS', /\/nowhere\/sa\.json does not exist/);
   devProblem({ GOOGLE_BRIEFINGS_FOLDER_ID: 'f' }, 'GOOGLE_APPLICATION_CREDENTIALS', /must be set too/);

@@ -120,7 +120,7 @@ test('D9 .env.example: every variable of the file is known, every known variable
   );
 
   const everything = parseEnv(example.replaceAll(/^# (?!\w+_FILE=)(?=[A-Z][A-Z0-9_]*=)/gm, ''));
-  assert.deepEqual(problemsOf(everything), ['GOOGLE_APPLICATION_CREDENTIALS: the file /app/credentials/google-sa.json does not exist']);
+  assert.deepEqual(problemsOf(everything), ['GOOGLE_CREDENTIALS_JSON: is no JSON key of a service account (client_email, private_key)']);
 });
 
 test('D5 secrets from files: NAME_FILE gives NAME, and what is wrong with the file is said with its path', () => {

@@ -200,19 +200,25 @@ export const AUTONOMOUS = {
   title: { en: 'What the agent may begin by itself', pt: 'O que o agente pode começar sozinho' },
   fields: {
     PILOT_MODE: told(bool().default(false), {
-      en: '`true`: nobody who has not written first gets a message, and the four switches below are off; replies are not touched',
-      pt: '`true`: quem não escreveu primeiro não recebe mensagem, e as quatro chaves abaixo ficam desligadas; respostas não mudam',
+      en: '`true`: nobody who has not written first gets a message, replies are not touched',
+      pt: '`true`: quem não escreveu primeiro não recebe mensagem, respostas não mudam',
     }),
     DISCOVERY_AUTOMATICO_ENABLED: told(bool().default(false), {
-      en: 'first contacts; used by nothing yet, as the three after it',
-      pt: 'primeiros contatos; ainda usada por nada, como as três seguintes',
+      en: 'not taken over from the older image, as the three after it: nothing begins by itself, and `true` is a warning. First contacts are campaigns',
+      pt: 'não foi trazida da imagem anterior, como as três seguintes: nada começa sozinho, e `true` dá um aviso. Primeiros contatos são campanhas',
     }),
-    OFERTA_AUTOMATICA_ENABLED: told(bool().default(false), { en: 'offers', pt: 'ofertas' }),
+    OFERTA_AUTOMATICA_ENABLED: told(bool().default(false), {
+      en: 'not taken over: an offer is a campaign, or a directive for a while (`directive add`)',
+      pt: 'não foi trazida: uma oferta é uma campanha, ou uma instrução por um tempo (`directive add`)',
+    }),
     REATIVACAO_AUTOMATICA_ENABLED: told(bool().default(false), {
-      en: 'reactivation of quiet contacts',
-      pt: 'reativação de contatos quietos',
+      en: 'not taken over: who went quiet is asked by the ladder of `follow-up set`',
+      pt: 'não foi trazida: quem se calou é procurado pela escada de `follow-up set`',
     }),
-    FEEDBACK_AUTOMATICO_ENABLED: told(bool().default(false), { en: 'requests for feedback', pt: 'pedidos de opinião' }),
+    FEEDBACK_AUTOMATICO_ENABLED: told(bool().default(false), {
+      en: 'not taken over: a request for feedback is a step of `follow-up set --any`, or a campaign',
+      pt: 'não foi trazida: um pedido de opinião é um degrau de `follow-up set --any`, ou uma campanha',
+    }),
   },
 };
 

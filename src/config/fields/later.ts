@@ -30,22 +30,35 @@ export const CHATWOOT = {
 
 export const GOOGLE = {
   title: { en: 'Google Docs', pt: 'Google Docs' },
-  note: { en: 'Checked at start, used by nothing yet.', pt: 'Checadas no início, ainda usadas por nada.' },
+  note: {
+    en: 'Briefings and texts of notices, read from two folders that are shared with the service account: [briefings.md](briefings.md).',
+    pt: 'Briefings e textos de avisos, lidos de duas pastas compartilhadas com a conta de serviço: [briefings.md](briefings.md).',
+  },
   fields: {
     GOOGLE_APPLICATION_CREDENTIALS: told(text().optional(), {
-      en: "file with the service account's key; must exist when a folder is set",
-      pt: 'arquivo com a chave da conta de serviço; precisa existir quando uma pasta está definida',
+      en: "file with the service account's JSON key; must exist when a folder is set",
+      pt: 'arquivo com a chave JSON da conta de serviço; precisa existir quando uma pasta está definida',
       example: '/app/credentials/google-sa.json',
     }),
+    GOOGLE_CREDENTIALS_JSON: told(text().optional(), {
+      en: 'the key itself instead of a file',
+      pt: 'a própria chave no lugar de um arquivo',
+      example: 'change-me-google-key',
+    }),
     GOOGLE_BRIEFINGS_FOLDER_ID: told(text().optional(), {
-      en: 'folder of the briefings',
-      pt: 'pasta dos briefings',
+      en: 'folder of the briefings: read every hour, what is new is proposed',
+      pt: 'pasta dos briefings: lida a cada hora, o que é novo é proposto',
       example: 'change-me-briefings-folder',
     }),
     GOOGLE_TEMPLATES_FOLDER_ID: told(text().optional(), {
-      en: 'folder of the message templates',
-      pt: 'pasta dos modelos de mensagem',
+      en: 'folder of the texts of order notices: read at 06:00',
+      pt: 'pasta dos textos de avisos de pedido: lida às 06:00',
       example: 'change-me-templates-folder',
+    }),
+    GOOGLE_BASE_URL: told(url('http:', 'https:').optional(), {
+      en: 'another address than that of Google, for tests',
+      pt: 'outro endereço que o do Google, para testes',
+      example: 'http://127.0.0.1:4010/google',
     }),
   },
 };
