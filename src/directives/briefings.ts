@@ -71,9 +71,9 @@ type Saved = Pick<Parameters<typeof saveDocument>[1], 'added' | 'gone'>;
 
 type Taking = {
   /** What is to become of a document's words, or what is wrong with them: it is looked at again the next time then. */
-  take(text: string, file: DriveFile, known: KnownDocument | null): Promise<Saved | string>;
+  take: (text: string, file: DriveFile, known: KnownDocument | null) => Promise<Saved | string>;
   /** The document is there no more. */
-  gone(document: KnownDocument): Promise<void>;
+  gone: (document: KnownDocument) => Promise<void>;
 };
 
 async function syncFolder(

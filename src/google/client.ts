@@ -123,7 +123,7 @@ export function createDrive({ credentials, baseUrl }: DriveSetting): Drive {
           includeItemsFromAllDrives: 'true',
           ...(page === undefined ? {} : { pageToken: page }),
         });
-        const answer = await ask(`/drive/v3/files?${query}`, `the folder ${folder}`, signal);
+        const answer = await ask(`/drive/v3/files?${query.toString()}`, `the folder ${folder}`, signal);
         if (!answer.ok) return answer;
         const parsed = listAnswer.safeParse(jsonOf(answer.text));
         if (!parsed.success) return fault('answer', 'Google gave no list of files');

@@ -11,12 +11,16 @@ import { aRun } from '../support/jobs.ts';
 import { startSystem } from '../support/system.ts';
 import type { System } from '../support/system.ts';
 import { startSimulator } from '../../simulator/index.ts';
+import type { Simulator } from '../../simulator/index.ts';
+import type { FaultInput } from '../../simulator/types.ts';
 
 const ANA = { id: 'cli:ana', tenant: 'default' };
 type Hooks = Parameters<typeof startSystem>[0];
 
+type Google = System & { google: Simulator['google']; calls: { path: string; status: number }[]; fail: (input: FaultInput) => void };
+
 /** A system with the two folders of a Google that is in the simulator. */
-async function open(t: Hooks): Promise<System> {
+async function open(t: Hooks): Promise<Google> {
   const google = await startSimulator({});
   t.after(() => google.close());
   const file = path.join(await mkdtemp(path.join(tmpdir(), 'google-')), 'sa.json');
@@ -33,7 +37,7 @@ async function open(t: Hooks): Promise<System> {
   });
   google.google.folder('briefings');
   google.google.folder('avisos');
-  return Object.assign(system, { google: google.google, calls: google.wire().google, fail: google.fault });
+  return Object.assign(system, { google: google.google, calls: google.wire().google, fail: (input: FaultInput) => google.fault(input) });
 }
 
 const run = (system: System, name: string) => JOBS.find((job) => job.name === name)?.run(system.ctx, aRun());
@@ -45,15 +49,10 @@ const rows = async (system: System) =>
     )
   ).map(({ line }) => line);
 
-type Google = System &
-  Pick<Awaited<ReturnType<typeof startSimulator>>, 'google'> & {
-    calls: { path: string; status: number }[];
-    fail: Awaited<ReturnType<typeof startSimulator>>['fault'];
-  };
 const exportsOf = ({ calls }: Google) => calls.filter(({ path }) => path.endsWith('/export')).length;
 
 test('M1: a briefing proposes its sentences; after a yes they hold; a change proposes what is new in the place of the old, which holds until then; what is the same is not read', async (t) => {
-  const system = (await open(t)) as Google;
+  const system = await open(t);
   const { google } = system;
   google.put('d1', {
     folder: 'briefings',
@@ -119,7 +118,7 @@ test('M1: a briefing proposes its sentences; after a yes they hold; a change pro
 });
 
 test('M1: what is not shared names the address to share with; what was read before stays; the others are read', async (t) => {
-  const system = (await open(t)) as Google;
+  const system = await open(t);
   const { google } = system;
   google.put('d1', { folder: 'briefings', name: 'Um', text: 'Há café na loja hoje.' });
   await run(system, 'sync_briefings');
@@ -145,7 +144,7 @@ test('M1: what is not shared names the address to share with; what was read befo
 });
 
 test('M1: a slower pace is kept and tried again; a Google that is away, a wrong key and a file that is too large fail by name', async (t) => {
-  const system = (await open(t)) as Google;
+  const system = await open(t);
   system.google.put('d1', { folder: 'briefings', name: 'Um', text: 'Há café na loja hoje.' });
   system.fail({ target: 'google', kind: 'status', status: 429, reason: 'rateLimitExceeded' });
   system.fail({ target: 'google', kind: 'status', status: 403, reason: 'userRateLimitExceeded', match: { text: '/export' } });
@@ -163,7 +162,7 @@ test('M1: a slower pace is kept and tried again; a Google that is away, a wrong 
 });
 
 test('M1: the look-alike checks what was signed: whose, for whom, for how long, for what', async (t) => {
-  const system = (await open(t)) as Google;
+  const system = await open(t);
   const { importPKCS8, SignJWT, generateKeyPair } = await import('jose');
   const { client_email: email, private_key: pem } = JSON.parse(system.google.key()) as { client_email: string; private_key: string };
   const url = `${system.config.google?.baseUrl ?? ''}/token`;
@@ -198,7 +197,7 @@ test('M1: the look-alike checks what was signed: whose, for whom, for how long, 
 });
 
 test('M2: texts of notices by the name of their type; a wrong placeholder is told at the reading, and the old words stay; a document that is gone gives the product’s again', async (t) => {
-  const system = (await open(t)) as Google;
+  const system = await open(t);
   const { google } = system;
   const textOf = async (type: string) =>
     (await system.query<{ text: string | null }>('select text from notice_templates where type = $1', [type]))[0]?.text;
