@@ -270,13 +270,16 @@ create table public.conversations (
   forward_from bigint,
   forward_due_at timestamp with time zone,
   forwarded_at timestamp with time zone,
+  observed_labels text[] default '{}'::text[] not null,
+  observed_summary text,
+  observed_at timestamp with time zone,
   merged_into bigint,
   created_at timestamp with time zone default now() not null,
   updated_at timestamp with time zone default now() not null,
   constraint conversations_pkey PRIMARY KEY (id),
   constraint conversations_instance_id_contact_id_key UNIQUE (instance_id, contact_id),
   constraint conversations_controlled_by_check CHECK ((controlled_by = ANY (ARRAY['agent'::text, 'human'::text]))),
-  constraint conversations_mode_check CHECK ((mode = ANY (ARRAY['auto'::text, 'assist'::text, 'manual'::text])))
+  constraint conversations_mode_check CHECK ((mode = ANY (ARRAY['auto'::text, 'assist'::text, 'manual'::text, 'observe'::text])))
 );
 alter table public.conversations enable row level security;
 CREATE INDEX conversations_contact ON public.conversations USING btree (contact_id);
@@ -985,6 +988,21 @@ create policy runtime on public.number_days as permissive for all to service_rol
 grant delete, insert, select, update on public.number_days to service_role;
 grant delete, insert, select, update on public.number_days to whats_agents_runtime;
 
+create table public.observed (
+  tenant_id text not null,
+  scope text not null,
+  target text not null,
+  since timestamp with time zone not null,
+  actor text not null,
+  reason text,
+  constraint observed_pkey PRIMARY KEY (tenant_id, scope, target),
+  constraint observed_scope_check CHECK ((scope = ANY (ARRAY['instance'::text, 'agent'::text])))
+);
+alter table public.observed enable row level security;
+create policy runtime on public.observed as permissive for all to service_role, whats_agents_runtime using (true) with check (true);
+grant delete, insert, select, update on public.observed to service_role;
+grant delete, insert, select, update on public.observed to whats_agents_runtime;
+
 create table public.on_wire (
   message_id bigint not null,
   tenant_id text not null,
@@ -1591,6 +1609,7 @@ alter table public.notices add constraint notices_message_id_fkey FOREIGN KEY (m
 alter table public.notices add constraint notices_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES public.tenants(id);
 alter table public.number_days add constraint number_days_instance_id_fkey FOREIGN KEY (instance_id) REFERENCES public.instances(id);
 alter table public.number_days add constraint number_days_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES public.tenants(id);
+alter table public.observed add constraint observed_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES public.tenants(id);
 alter table public.operator_asks add constraint operator_asks_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES public.tenants(id);
 alter table public.opt_outs add constraint opt_outs_contact_id_fkey FOREIGN KEY (contact_id) REFERENCES public.contacts(id);
 alter table public.opt_outs add constraint opt_outs_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES public.tenants(id);
@@ -2187,6 +2206,9 @@ begin
         perform add_reminder(p_conversation, p_turn.id, v_effect, p_now);
       when 'cancel_reminders' then
         perform cancel_reminders(p_conversation.id, null, 'contact_cancelled', p_now);
+      when 'label' then
+        update conversations set observed_labels = array(select jsonb_array_elements_text(v_effect -> 'labels')),
+          observed_summary = v_effect ->> 'summary', observed_at = p_now where id = p_conversation.id;
       when 'react' then
         if queue_reaction(p_conversation, p_turn, v_effect, v_count, p_draft, p_now) then
           v_count := v_count + 1;
@@ -3765,7 +3787,8 @@ CREATE OR REPLACE FUNCTION public.conversation_holder(p public.conversations, p_
  LANGUAGE sql
  STABLE
 AS $function$
-  select case when p.controlled_by = 'human' then 'human' when p.takeover_until > p_now then 'takeover'
+  select case when p.controlled_by = 'human' then 'human' when p.mode <> 'manual' and is_observed(p) then 'observe'
+    when p.takeover_until > p_now then 'takeover'
     when p.mode = 'manual' then 'manual' else 'agent' end
 $function$;
 revoke all on function public.conversation_holder(public.conversations,timestamp with time zone) from public;
@@ -4639,7 +4662,8 @@ begin
     where conversation_id = any (v_talks);
   update conversations set jid = 'erased', escalation_reason = null, controlled_by = 'agent', taken_by = null,
     taken_at = null, takeover_since = null,
-    takeover_until = null, quiet_until = null, quiet_reason = null, mode = 'auto', forward_from = null,
+    takeover_until = null, quiet_until = null, quiet_reason = null, mode = 'auto', observed_labels = '{}',
+    observed_summary = null, observed_at = null, forward_from = null,
     forward_due_at = null,
     fence = fence + 1 where id = any (v_talks);
   perform keep_suppression(v_all);
@@ -4984,6 +5008,8 @@ begin
     ends('answer_too_old', 'cancelled', v_reply and p_message.author = 'agent' and p_message.reason like 'paused\_%'
       and coalesce(p_message.created_at < p_now - make_interval(mins => (p_policy ->> 'replyMaxAgeMinutes')::int),
         false)),
+    -- where the agent only looks on nothing is answered, by nobody's words; what nobody asked for is held below
+    ends('observe', 'cancelled', v_reply and is_observed(p_conversation)),
     -- "somebody will go on here" is said although the conversation is a person's already, but never over somebody who
     -- is typing
     ends(v_silenced, 'cancelled', p_message.author = 'agent' and v_silenced is not null
@@ -5976,6 +6002,19 @@ AS $function$ select p_kind = 'transactional' $function$;
 revoke all on function public.is_notice(text) from public;
 grant execute on function public.is_notice(text) to service_role;
 grant execute on function public.is_notice(text) to whats_agents_runtime;
+
+CREATE OR REPLACE FUNCTION public.is_observed(p public.conversations)
+ RETURNS boolean
+ LANGUAGE sql
+ STABLE
+AS $function$
+  select p.mode = 'observe' or exists (select from observed o join instances i on i.id = p.instance_id
+    where o.tenant_id = p.tenant_id and o.target = case o.scope when 'instance' then i.name
+      else (select (agent_of(i)).slug) end)
+$function$;
+revoke all on function public.is_observed(public.conversations) from public;
+grant execute on function public.is_observed(public.conversations) to service_role;
+grant execute on function public.is_observed(public.conversations) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.is_offer(p_kind text)
  RETURNS boolean
@@ -6991,6 +7030,25 @@ $function$;
 revoke all on function public.list_messages(text,jsonb,integer) from public;
 grant execute on function public.list_messages(text,jsonb,integer) to service_role;
 grant execute on function public.list_messages(text,jsonb,integer) to whats_agents_runtime;
+
+CREATE OR REPLACE FUNCTION public.list_observed(p_tenant text)
+ RETURNS jsonb
+ LANGUAGE sql
+ STABLE
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+  select jsonb_build_object(
+    'scopes', (select coalesce(jsonb_agg(to_jsonb(o) - 'tenant_id' order by o.scope, o.target), '[]') from observed o
+      where o.tenant_id = p_tenant),
+    'conversations', (select coalesce(jsonb_agg(to_jsonb(l) order by l.id), '[]') from (
+      select c.id, k.name, i.name as instance, c.observed_labels as labels, c.observed_summary as summary,
+          c.observed_at from conversations c
+        join contacts k on k.id = c.contact_id join instances i on i.id = c.instance_id
+      where c.tenant_id = p_tenant and c.mode = 'observe' and c.merged_into is null order by c.id desc limit 500) l))
+$function$;
+revoke all on function public.list_observed(text) from public;
+grant execute on function public.list_observed(text) to service_role;
+grant execute on function public.list_observed(text) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.list_opt_outs(p_tenant text, p_limit integer)
  RETURNS jsonb
@@ -9304,6 +9362,7 @@ begin
       'paused', (select pause_reason(v.tenant_id, i.name, v.id, null) from instances i where i.id = v.instance_id),
       'deferred_reason', v.deferred_reason, 'deferred_until', v.deferred_until,
       'opted_out', exists (select from standing_opt_out(v.contact_id)),
+      'labels', v.observed_labels, 'summary', v.observed_summary, 'observed_at', v.observed_at,
       'facts', (select coalesce(jsonb_agg(f.fact order by f.noted_at), '[]') from (select * from contact_facts
         where contact_id = v.contact_id and replaced_at is null order by noted_at desc limit 30) f),
       'handoffs', (select coalesce(jsonb_agg(jsonb_build_object('reason', h.reason, 'summary', h.summary, 'suggestion',
@@ -9375,7 +9434,8 @@ AS $function$
     shown as (select n.conversation_id, n.id from newest n join conversations c on c.id = n.conversation_id
       where c.merged_into is null and (p_before is null or n.id = (select m.id from messages m
           where m.conversation_id = c.id order by m.seq desc limit 1))
-        and (p_only is null or (conversation_holder(c, p_now) = 'agent' and coalesce(c.quiet_until <= p_now, true)
+        and (p_only is null or (conversation_holder(c, p_now) in ('agent', 'observe')
+          and coalesce(c.quiet_until <= p_now, true)
           and pause_status('conversation', c.id::text, p_tenant) is distinct from 'pausado'))
       order by n.id desc limit p_limit)
   select jsonb_build_object('ids', (select coalesce(jsonb_agg(conversation_id order by id desc), '[]') from shown),
@@ -10487,7 +10547,7 @@ begin
               where f.contact_id = c.contact_id) + coalesce(octet_length(summary_of(c)), 0) as bytes
           from messages m where m.conversation_id = c.id and m.seq > greatest(0, (c.last_seq / 40 - 2) * 40)) k
       where c.id = any (p_ids) and exists (select from inbox x where x.conversation_id = c.id)
-        and silenced_by(c, p_now) is null
+        and coalesce(silenced_by(c, p_now), 'observe') = 'observe'
       order by c.tenant_id, c.id
   loop
     if not v_taken ? v_turn.tenant_id then
@@ -10721,7 +10781,7 @@ begin
   select * into v from conversations where id = p_conversation and tenant_id = p_tenant for update;
   if not found then return jsonb_build_object('outcome', 'unknown'); end if;
   v_n := give_back(v.id, p_actor, v_now);
-  if v_n = 0 and conversation_holder(v, v_now) in ('agent', 'manual')
+  if v_n = 0 and conversation_holder(v, v_now) in ('agent', 'manual', 'observe')
     and not coalesce(v.quiet_until > v_now, false) then
     return jsonb_build_object('outcome', 'not_with_a_person', 'mode', v.mode);
   end if;
@@ -11446,6 +11506,36 @@ end $function$;
 revoke all on function public.set_notice_template(text,jsonb,text,timestamp with time zone) from public;
 grant execute on function public.set_notice_template(text,jsonb,text,timestamp with time zone) to service_role;
 grant execute on function public.set_notice_template(text,jsonb,text,timestamp with time zone) to whats_agents_runtime;
+
+CREATE OR REPLACE FUNCTION public.set_observed(p_tenant text, p_scope text, p_target text, p_on boolean, p_actor text, p_reason text, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+declare v_talk bigint := case when p_scope = 'conversation' then p_target::bigint end;
+begin
+  if not exists (select from conversations where id = v_talk and tenant_id = p_tenant and merged_into is null
+      union all select from instances where p_scope = 'instance' and tenant_id = p_tenant and name = p_target
+      union all select from agents where p_scope = 'agent' and tenant_id in (p_tenant, 'default') and slug = p_target)
+    then return jsonb_build_object('outcome', 'unknown'); end if;
+  if v_talk is not null then
+    update conversations set mode = case when p_on then 'observe' else 'auto' end
+      where id = v_talk and (mode = 'observe') <> p_on;
+  elsif p_on then
+    insert into observed (tenant_id, scope, target, since, actor, reason)
+      values (p_tenant, p_scope, p_target, clock(p_now), p_actor, p_reason) on conflict do nothing;
+  else
+    delete from observed where tenant_id = p_tenant and scope = p_scope and target = p_target;
+  end if;
+  if not found then return jsonb_build_object('outcome', 'already'); end if;
+  insert into audit_log (tenant_id, actor, action, subject, details, created_at) values (p_tenant, p_actor,
+    case when p_on then 'observe.on' else 'observe.off' end, p_scope || ':' || p_target,
+    jsonb_build_object('reason', p_reason), clock(p_now));
+  return jsonb_build_object('outcome', 'done');
+end $function$;
+revoke all on function public.set_observed(text,text,text,boolean,text,text,timestamp with time zone) from public;
+grant execute on function public.set_observed(text,text,text,boolean,text,text,timestamp with time zone) to service_role;
+grant execute on function public.set_observed(text,text,text,boolean,text,text,timestamp with time zone) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.set_opt_out(p_tenant text, p_phone text, p_out boolean, p_actor text, p_reason text, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
@@ -12419,7 +12509,8 @@ AS $function$
 begin
   update turns set status = 'suppressed', reason = p_stop, ended_at = p_now where id = p_turn.id;
   if p_stop <> 'paused' then
-    update messages set status = case p_stop when 'opted_out' then 'skipped' else 'handed_over' end, reason = p_stop
+    update messages set status = case when p_stop in ('opted_out', 'observe') then 'skipped' else 'handed_over' end,
+      reason = case p_stop when 'observe' then 'observed' else p_stop end
       where turn_id = p_turn.id and direction = 'in' and status = 'received';
     if p_conversation.deferred_since is not null then perform end_deferral(p_conversation.id); end if;
   end if;
@@ -13486,7 +13577,7 @@ AS $function$
     and case when w.next_at <= p_now then m.media ->> 'read' in ('failed', 'later')
       when m.status <> 'received' or coalesce(m.media ->> 'read', 'later') <> 'later' then false
       when m.type = 'audio' then m.typed is null
-      else silenced_by(c, p_now) is null and coalesce(c.quiet_until <= p_now, true) end
+      else coalesce(silenced_by(c, p_now), 'observe') = 'observe' and coalesce(c.quiet_until <= p_now, true) end
     order by w.message_id is not null, m.provider_at, m.seq limit 100) u
 $function$;
 revoke all on function public.unread_media(bigint,timestamp with time zone) from public;

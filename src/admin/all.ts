@@ -22,6 +22,7 @@ import { noticeTemplateCommands } from './notice-templates.ts';
 import { orderNoticeCommands } from './order-notices.ts';
 import { mergeCommands } from './merges.ts';
 import { optOutCommands } from './opt-outs.ts';
+import { observeCommands } from './observe.ts';
 import { pauseCommands } from './pauses.ts';
 import { followUpCommands } from './follow-ups.ts';
 import { reminderCommands } from './reminders.ts';
@@ -41,6 +42,7 @@ export const COMMANDS: readonly AdminCommand[] = [
   ...spendCommands,
   ...whyCommands,
   ...pauseCommands,
+  ...observeCommands,
   ...breakerCommands,
   ...agentCommands,
   ...directiveCommands,

@@ -10,10 +10,10 @@ import type { Actor, AdminContext, FormatTime, Outcome } from './command.ts';
 
 const mode = defineCommand({
   name: 'conversation mode',
-  summary: 'who writes in a conversation: auto, assist or manual',
+  summary: 'who writes in a conversation: auto, assist, manual or observe',
   details:
     'auto: the agent answers. assist: the agent writes a draft, which leaves after draft approve; people are told of each. manual: people answer from the phone, ' +
-    'and what the contact writes is forwarded to them. A draft that waits stays when the mode changes.',
+    'and what the contact writes is forwarded to them. observe: the agent reads and notes, and nothing leaves but what a person writes (observe on). A draft that waits stays when the mode changes.',
   args: z.object({
     id: idArg.describe('id of the conversation'),
     mode: z.enum(MODES, `must be one of ${MODES.join(', ')}`).describe(MODES.join(', ')),

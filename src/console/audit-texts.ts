@@ -4,6 +4,8 @@ const ACTIONS: Readonly<Record<string, string>> = {
   resume: 'retomou',
   'conversation.take': 'assumiu a conversa',
   'conversation.write': 'escreveu na conversa',
+  'observe.on': 'pôs o agente só a observar',
+  'observe.off': 'deixou o agente responder de novo',
   'conversation.mode': 'mudou o modo da conversa',
   'handoff.return': 'devolveu ao agente',
   'draft.approve': 'aprovou um rascunho',

@@ -134,6 +134,14 @@ export function threadMarkup({ conversation, messages, more }: Thread, visitor: 
             }
           </div>`
     }
+    ${
+      conversation.summary === null || conversation.observed_at === null
+        ? ''
+        : html`<p class="summary">
+            <b>O agente observou (${clock.time(conversation.observed_at)}):</b> ${conversation.summary}
+            ${conversation.labels.map((label) => html`<span class="tag">${label}</span> `)}
+          </p>`
+    }
     ${conversation.handoffs.map((each) => (each.summary === null ? '' : html`<p class="summary"><b>Resumo do agente:</b> ${each.summary}</p>`))}
     ${
       conversation.facts.length === 0
@@ -208,6 +216,7 @@ const MODES: readonly (readonly [string, string])[] = [
   ['auto', 'O agente responde sozinho'],
   ['assist', 'O agente escreve rascunhos'],
   ['manual', 'Só pessoas respondem'],
+  ['observe', 'O agente só observa'],
 ];
 
 function messageMarkup(message: ReadMessage, visitor: Visitor, { time }: Clock, at: string): Markup {

@@ -35,6 +35,7 @@ export function holderText(
   if (row.holder === 'human') return row.taken_by === null ? 'sem ninguém ainda' : `com ${personText(row.taken_by, own)}`;
   if (row.holder === 'takeover') return 'no celular';
   if (row.holder === 'manual') return 'só pessoas';
+  if (row.holder === 'observe') return 'agente só observa';
   return row.quiet_until === null ? 'agente' : 'agente quieto';
 }
 
@@ -127,6 +128,8 @@ export function stateText(
       says: `Alguém digita no celular; o agente fica quieto até ${takeover_until === null ? 'acabar' : time(takeover_until)}.`,
     };
   if (holder === 'manual') return { tone: 'warn', says: 'Modo manual: só pessoas respondem aqui.' };
+  if (holder === 'observe')
+    return { tone: 'warn', says: 'O agente só observa: lê, anota e avisa; quem responde são pessoas, e nada sai sozinho.' };
   if (quiet_until !== null) return { tone: 'warn', says: `O agente fica quieto até ${time(quiet_until)}: ${porque(quiet_reason)}.` };
   if (deferred_reason !== null) return { tone: 'warn', says: `A resposta espera: ${porque(deferred_reason)}.` };
   const listed = handoffs[0];

@@ -7,6 +7,8 @@ const REASONS: Readonly<Record<string, string>> = {
   takeover: 'alguém está digitando no celular',
   manual: 'a conversa está no modo manual: só pessoas respondem',
   paused: 'foi pausado enquanto a resposta era escrita',
+  observe: 'o agente só observa aqui: nada sai, a não ser o que uma pessoa escreve',
+  observed: 'o agente só observava aqui: leu, anotou e deixou a resposta para pessoas',
   opted_out: 'o contato pediu para não receber mensagens',
   too_old: 'era antiga demais quando chegou a vez dela',
   answered_by_person: 'alguém da equipe já tinha respondido',

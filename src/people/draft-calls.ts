@@ -4,7 +4,7 @@ import type { Door } from '../db/door.ts';
 
 const time = z.coerce.date();
 
-export const MODES = ['auto', 'assist', 'manual'] as const;
+export const MODES = ['auto', 'assist', 'manual', 'observe'] as const;
 
 export type Mode = (typeof MODES)[number];
 

@@ -26,6 +26,8 @@ const BY_COMMAND: Readonly<Record<string, object>> = {
   why: { id: 'conversation:7' },
   pause: { scope: 'instance', target: 'julia-prod', reason: 'número em análise' },
   resume: { scope: 'instance', target: 'julia-prod', reason: 'liberado' },
+  'observe on': { scope: 'instance', target: 'julia-prod', reason: 'primeira semana' },
+  'observe off': { scope: 'instance', target: 'julia-prod', reason: 'aprovado' },
   'breaker reset': { name: 'evolution' },
   'instance set': { name: 'julia-prod', proactive: true, phase: 'warming' },
   'token revoke': { id: '5f0c7b0e-1d1c-4b53-9a53-2f1d5f3a9c11', reason: 'notebook perdido' },

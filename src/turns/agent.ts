@@ -50,6 +50,8 @@ export type AgentRun = {
    * What is wrong with an answer, see checks/output.ts; `prompt` is what the model has read. Null: nothing is looked for. Contract: pure.
    */
   check: ((text: string, read: { prompt: Prompt; toolCalls: readonly ToolCallRecord[] }) => readonly OutputFault[]) | null;
+  /** The turn ends with the first calls of tools, whose results nobody reads: nothing is to be said. */
+  endsWithCalls?: boolean;
   /** Asked before each call; null: there is no ceiling of money. */
   budget: Budget | null;
   /** Aborts the call that is under way: nothing has happened yet, so nothing is lost. */
@@ -127,12 +129,14 @@ export async function runAgent(run: AgentRun): Promise<AgentOutcome> {
     for (const words of wordsOf(content)) said.push(end === 'words' || end === 'calls' ? words : wholeSentences(words));
     if (end !== 'calls' || isLast) break;
     work.rounds.push({ role: 'user', content: await runTools(run, callsOf(content), { records: work.toolCalls, effects, deadline }) });
+    if (run.endsWithCalls === true) break;
     round += 1;
   }
 
   // What was said beside a tool call is said to the contact too; the same words twice are one.
   const text = said.filter((each, index) => said.indexOf(each) === index).join('\n\n');
-  if (text === '' && !effects.some((effect) => effect.type === 'react' || effect.type === 'handoff')) return failed('empty_answer');
+  if (text === '' && run.endsWithCalls !== true && !effects.some((effect) => effect.type === 'react' || effect.type === 'handoff'))
+    return failed('empty_answer');
   const fit = text === '' ? text : await fitWords(run, work, { text, hasCalls, deadline });
   if (fit !== null) return outcome({ kind: 'answer' as const, text: fit, effects });
   if (run.signal.aborted) return outcome({ kind: 'aborted' as const });

@@ -93,7 +93,8 @@ const claimed = z.object({
   now: time,
   conversation_id: z.number(),
   tenant_id: z.string(),
-  holder: z.enum(['agent', 'human', 'takeover', 'manual']),
+  /** `observe`: the agent reads and notes, and says nothing. */
+  holder: z.enum(['agent', 'human', 'takeover', 'manual', 'observe']),
   escalation_reason: z.string().nullable(),
   /** A person typed on the phone a moment ago. */
   attended: z.boolean(),
@@ -236,6 +237,8 @@ export type Effect =
       about: string;
     }
   | { type: 'react'; message_id: number; emoji: string }
+  /** What the agent noted of a conversation that it only looks on at; takes the place of what it had noted before. */
+  | { type: 'label'; labels: string[]; summary: string }
   | {
       type: 'remind';
       about: string;

@@ -18,7 +18,7 @@ import type { SentenceName } from '../words/sentences.ts';
 /** What the decision looks at; `TurnClaim` of turns/calls.ts has all of it. */
 export type TurnSnapshot = {
   now: Date;
-  holder: 'agent' | 'human' | 'takeover' | 'manual';
+  holder: 'agent' | 'human' | 'takeover' | 'manual' | 'observe';
   failed_in_row: number;
   /** Since when turns have been failing, null when the last one did not. */
   failing_since: Date | null;
@@ -52,7 +52,7 @@ export type TurnSettings = {
 
 export type TurnDecision =
   /** Nothing is said; the messages get this reason. `tellPerson`: they are listed to a person, who may still want to answer. */
-  | { kind: 'skip'; reason: 'too_old' | 'answered_by_person' | 'opted_out_already'; tellPerson: boolean }
+  | { kind: 'skip'; reason: 'too_old' | 'answered_by_person' | 'opted_out_already' | 'observed'; tellPerson: boolean }
   /** Somebody costs money who is no customer: `say` the first time, then nothing. `quietSeconds` null: the quiet that holds is not prolonged. */
   | { kind: 'quiet'; reason: AbuseReason; say: SentenceName | null; quietSeconds: number | null }
   /** A person has this conversation already. */
@@ -62,6 +62,8 @@ export type TurnDecision =
   | { kind: 'canned'; reason: 'too_long' | 'opt_out_confirmed' | 'resubscribe_confirmed'; say: SentenceName }
   /** A ceiling of money has no room for any model. `told`: the contact has heard so within a day. */
   | { kind: 'spent'; ceiling: Exclude<Refusal, 'lost'>; told: boolean }
+  /** Nothing is said, ever: the model reads and notes. */
+  | { kind: 'observe'; model: string; otherModel: string }
   | { kind: 'run'; route: Route; model: string; otherModel: string };
 
 /** A turn that failed so often (by the model, or by a worker that died) goes to a person. */
@@ -74,6 +76,7 @@ export const MAX_MESSAGE_CHARS = 10_000;
 export const MAX_PROMPT_CHARS = 4_000;
 
 export function decideTurn(turn: TurnSnapshot, settings: TurnSettings): TurnDecision {
+  if (turn.holder === 'observe') return decideObserved(turn, settings);
   if (turn.holder !== 'agent') return { kind: 'leave', reason: turn.holder };
   const newest = Math.max(...turn.pending.map((message) => message.at.getTime()));
   if (answeredByPerson(turn)) return { kind: 'skip', reason: 'answered_by_person', tellPerson: false };
@@ -96,6 +99,17 @@ export function decideTurn(turn: TurnSnapshot, settings: TurnSettings): TurnDeci
     return { kind: 'canned', reason: 'too_long', say: 'too_long' };
   if (turn.money !== null && 'refused' in turn.money) return { kind: 'spent', ceiling: turn.money.refused, told: turn.money.told };
   return { kind: 'run', ...choiceOf(routeOf(turn), turn.agent, settings.models) };
+}
+
+/** What costs money for nothing is not read, as where the agent answers; what fails again and again is left alone. */
+function decideObserved(turn: TurnSnapshot, { models, abuse }: TurnSettings): TurnDecision {
+  const quiet = decideQuiet(turn, abuse);
+  if (quiet !== null) return quiet.kind === 'quiet' ? { ...quiet, say: null } : quiet;
+  const isRefused = turn.money !== null && 'refused' in turn.money;
+  if (turn.agent === null || models === null || isRefused || keepsFailing(turn) || turn.passed_over)
+    return { kind: 'skip', reason: 'observed', tellPerson: false };
+  const { model, otherModel } = choiceOf('plain', turn.agent, models);
+  return { kind: 'observe', model, otherModel };
 }
 
 /** The rule, the model that it leads to, and the other one of the two, which answers when that one cannot. */

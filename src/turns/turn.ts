@@ -27,8 +27,10 @@ import { openBudget } from '../spend/budget.ts';
 import { spendPolicyOf } from '../spend/ceilings.ts';
 import { checkOutput } from './checks/output.ts';
 import { readOf } from './checks/read.ts';
+import { OBSERVER_HINT, OBSERVER_TOOLS, observedResult } from './observe.ts';
 import { keepTurn } from './leases.ts';
 import { summarise } from './summary.ts';
+import { NOTHING_KNOWN } from '../knowledge/knowledge.ts';
 import type { Known } from '../knowledge/knowledge.ts';
 import { tellOfDraft, tellOfHandoffs, tellOfMessages } from '../people/handoffs.ts';
 import { TOOLS } from './tools/all.ts';
@@ -173,6 +175,10 @@ async function take(ctx: Context, claim: TurnClaim, read: Files, signal: AbortSi
       return { kind: 'answer', reason: decision.reason, parts: partsOf(ctx, claim, say[decision.say], 'reply') };
     case 'spent':
       return spent(ctx, claim, decision, say);
+    case 'observe': {
+      const outcome = await answer(ctx, claim, { ...decision, read, observes: true }, signal);
+      return observedResult(outcome, resultOf(ctx, claim, outcome, signal, say));
+    }
     case 'run':
       return { ...resultOf(ctx, claim, await answer(ctx, claim, { ...decision, read }, signal), signal, say), route: decision.route };
   }
@@ -223,24 +229,27 @@ function modelsOf(ctx: Context): { normal: string; complex: string } | null {
   return claude === null ? null : { normal: claude.model, complex: claude.complexModel };
 }
 
+/** Of an agent that only looks on. */
+const NO_BUSINESS = { tools: [], done: false };
+
 /** Runs the agent while the lease is kept and the answer is wanted. */
 async function answer(
   ctx: Context,
   claim: TurnClaim,
-  { model, otherModel, read }: { model: string; otherModel: string; read: Files },
+  { model, otherModel, read, observes = false }: { model: string; otherModel: string; read: Files; observes?: boolean },
   signal: AbortSignal,
 ): Promise<AgentOutcome> {
   const { claude } = ctx.config;
   if (ctx.llm === null || claude === null || claim.agent === null)
     throw new Error('decideTurn lets no turn run without a model and an agent');
   const { agent } = claim;
-  const known = await ctx.knowledge.forTurn(claim.tenant_id, asked(claim));
-  const business = await businessTools(ctx.tools, claim, known);
+  const known = observes ? NOTHING_KNOWN : await ctx.knowledge.forTurn(claim.tenant_id, asked(claim));
+  const business = observes ? NO_BUSINESS : await businessTools(ctx.tools, claim, known);
   const tools = [...agent.tools, ...business.tools.map(({ name }) => name)];
   const unwanted = new AbortController();
   // The contact wrote again, a person took over, a pause, a lost lease: nobody waits for this answer.
   const kept = keepTurn(ctx, claim, LEASE_MS, ({ alive, newer, stop }) => {
-    if (!alive || newer || stop !== null) unwanted.abort();
+    if (!alive || newer || (stop !== null && stop !== claim.holder)) unwanted.abort();
   });
   try {
     const wanted = AbortSignal.any([signal, unwanted.signal]);
@@ -258,19 +267,22 @@ async function answer(
       model,
       fallbackModel: otherModel,
       spareModels: model === claude.complexModel ? [DEFAULT_COMPLEX_MODEL, DEFAULT_MODEL] : [DEFAULT_MODEL, DEFAULT_COMPLEX_MODEL],
-      promptFor: (name) => promptOf(ctx, claim, { agent, known, files }, name),
+      promptFor: (name) => promptOf(ctx, claim, { agent, known, files, observes }, name),
       previous:
         claim.previous_answer === null
           ? null
           : { id: claim.previous_answer.id, agoMs: claim.now.getTime() - claim.previous_answer.at.getTime() },
       declinedBy: claim.pending.flatMap((message) => message.refused_by ?? []),
-      tools: [...TOOLS.filter((tool) => agent.tools.includes(tool.name)), ...business.tools],
+      tools: observes ? [...OBSERVER_TOOLS] : [...TOOLS.filter((tool) => agent.tools.includes(tool.name)), ...business.tools],
+      endsWithCalls: observes,
       situation: { pending: claim.pending, now: claim.now, timeZone: ctx.config.app.timeZone },
-      check: (text, { prompt, toolCalls }) =>
-        checkOutput(
-          text,
-          readOf({ ...agent, tools }, prompt, toolCalls, { now: claim.now, timeZone: ctx.config.app.timeZone, acted: business.done }),
-        ),
+      check: observes
+        ? null
+        : (text, { prompt, toolCalls }) =>
+            checkOutput(
+              text,
+              readOf({ ...agent, tools }, prompt, toolCalls, { now: claim.now, timeZone: ctx.config.app.timeZone, acted: business.done }),
+            ),
       budget:
         claude.ceilings === null
           ? null
@@ -299,7 +311,7 @@ function reservedUsd({ money }: TurnClaim): number {
 function promptOf(
   { config }: Context,
   claim: TurnClaim,
-  { agent, known, files }: { agent: AgentVersion; known: Known; files: Files },
+  { agent, known, files, observes }: { agent: AgentVersion; known: Known; files: Files; observes: boolean },
   model: string,
 ): Prompt | null {
   if (claim.pending.every((message) => message.refused_by?.includes(model) === true)) return null;
@@ -319,7 +331,7 @@ function promptOf(
       author: 'contact',
       file: files.get(message.file ?? '') ?? null,
     })),
-    hint: asksForIdentity(claim) ? identityHint(agent.language) : null,
+    hint: observes ? OBSERVER_HINT : asksForIdentity(claim) ? identityHint(agent.language) : null,
     now: claim.now,
     timeZone: config.app.timeZone,
   });

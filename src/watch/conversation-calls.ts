@@ -4,7 +4,7 @@ import type { Door } from '../db/door.ts';
 
 const time = z.coerce.date();
 const author = z.enum(['contact', 'agent', 'human', 'system', 'automatic']);
-const holder = z.enum(['agent', 'human', 'takeover', 'manual']);
+const holder = z.enum(['agent', 'human', 'takeover', 'manual', 'observe']);
 
 export const conversationRow = z.object({
   id: z.number(),
@@ -99,6 +99,10 @@ const thread = z.object({
     deferred_reason: z.string().nullable(),
     deferred_until: time.nullable(),
     opted_out: z.boolean(),
+    /** What the agent noted while it only looked on. */
+    labels: z.array(z.string()),
+    summary: z.string().nullable(),
+    observed_at: time.nullable(),
     /** What is remembered of the contact. */
     facts: z.array(z.string()),
     handoffs: z.array(

@@ -19,12 +19,14 @@ export const REASONS: Readonly<Record<string, string>> = {
   human: 'a person has this conversation (npm run admin -- handoff return ID gives it back to the agent)',
   takeover: 'a person is typing in this chat on the phone, and the agent keeps quiet meanwhile',
   manual: 'this conversation is in manual mode: only people answer here',
+  observe: 'the agent only looks on here, so nothing leaves but what a person writes (npm run admin -- observe list)',
   paused: 'it was paused by hand while the answer was being written',
   opted_out: 'the contact opted out while the answer was being written',
 
   // what becomes of an inbound message and its turn
   too_old: 'it was older than MAX_MESSAGE_AGE_MINUTES when its turn came, so it is listed to a person instead',
   answered_by_person: 'a person of the team wrote in the chat after it, before it became known here',
+  observed: 'the agent only looked on here when it came: it read and noted, and left the answer to people (npm run admin -- observe list)',
   too_long: 'the message was too long to read, so the contact was asked for a summary',
   whatsapp_machine: "it came from a machine of WhatsApp's own (Meta AI), which is never answered",
   reaction: 'a reaction needs no answer; the agent sees it in the history',

@@ -246,7 +246,7 @@ create table conversations (
   jid                text not null,                 -- where answers go: the address that the contact wrote from last
   controlled_by      text not null default 'agent' check (controlled_by in ('agent', 'human')),
   escalation_reason  text,
-  mode               text not null default 'auto' check (mode in ('auto', 'assist', 'manual')),
+  mode               text not null default 'auto' check (mode in ('auto', 'assist', 'manual', 'observe')),
   -- who has it, when it was taken by name (take_conversation): `console:EMAIL` or `api:SUB`
   taken_by           text,
   taken_at           timestamptz,
@@ -277,6 +277,10 @@ create table conversations (
   forward_from       bigint,
   forward_due_at     timestamptz,                   -- when they do, see note_forward
   forwarded_at       timestamptz,
+  -- what the agent noted of it while it only looked on (is_observed)
+  observed_labels    text[] not null default '{}',
+  observed_summary   text,
+  observed_at        timestamptz,
   merged_into        bigint references conversations (id),
   created_at         timestamptz not null default now(),
   updated_at         timestamptz not null default now(),
@@ -1349,6 +1353,17 @@ create table approvals (
 );
 create index approvals_waiting on approvals (tenant_id, expires_at) where status = 'waiting';
 create index approvals_conversation on approvals (conversation_id);
+
+-- Numbers (by name) and agents (by slug) of a tenant that only look on; of a conversation its mode says so.
+create table observed (
+  tenant_id  text not null references tenants (id),
+  scope      text not null check (scope in ('instance', 'agent')),
+  target     text not null,
+  since      timestamptz not null,
+  actor      text not null,
+  reason     text,
+  primary key (tenant_id, scope, target)
+);
 
 -- Rights. Row level security is on everywhere and nothing is granted to anon and authenticated, to whom Supabase grants
 -- every new table and function by default: the only way in are the service role, the runtime and the owner of the

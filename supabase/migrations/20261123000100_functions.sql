@@ -847,11 +847,68 @@ begin
       and (s.scope <> 'campaign' or j.tenant_id = p_tenant) order by j.id desc limit 1) = 'pausado' limit 1);
 end $$;
 
--- conversation_holder: who answers here: 'agent', 'human' (handed over), 'takeover' (a person types on the phone) or
--- 'manual'.
+-- is_observed: the agent only looks on here: it reads and notes, and nothing leaves but what a person writes by hand
+-- (first_guard). By the mode of the conversation, by its number, or by the agent of that number. The planner writes it
+-- into the statement; nearly always no number and no agent is observed, and then nothing else is looked at.
+create or replace function is_observed(p conversations) returns boolean language sql stable as $$
+  select p.mode = 'observe' or exists (select from observed o join instances i on i.id = p.instance_id
+    where o.tenant_id = p.tenant_id and o.target = case o.scope when 'instance' then i.name
+      else (select (agent_of(i)).slug) end)
+$$;
+
+-- set_observed: of a number, an agent or a conversation: the agent only looks on from now on, or no longer. Audited.
+-- Guarantee: from the next claim of a send on nothing leaves, see first_guard; a turn that runs ends without an answer.
+--   When it ends, what came meanwhile stays unanswered (skipped, observed), what waited to be answered is dropped, and
+--   what nobody asked for goes on.
+-- Arguments: p_scope 'instance' (p_target its name) | 'agent' (its slug) | 'conversation' (its id, in digits; another
+--   mode than observe is left alone when it ends). Concurrency: any; repeats change nothing.
+-- Result: {outcome: 'done' | 'already' | 'unknown'}.
+create or replace function set_observed(p_tenant text, p_scope text, p_target text, p_on boolean, p_actor text,
+  p_reason text, p_now timestamptz default null)
+returns jsonb language plpgsql set search_path = public, pg_temp as $$
+declare v_talk bigint := case when p_scope = 'conversation' then p_target::bigint end;
+begin
+  if not exists (select from conversations where id = v_talk and tenant_id = p_tenant and merged_into is null
+      union all select from instances where p_scope = 'instance' and tenant_id = p_tenant and name = p_target
+      union all select from agents where p_scope = 'agent' and tenant_id in (p_tenant, 'default') and slug = p_target)
+    then return jsonb_build_object('outcome', 'unknown'); end if;
+  if v_talk is not null then
+    update conversations set mode = case when p_on then 'observe' else 'auto' end
+      where id = v_talk and (mode = 'observe') <> p_on;
+  elsif p_on then
+    insert into observed (tenant_id, scope, target, since, actor, reason)
+      values (p_tenant, p_scope, p_target, clock(p_now), p_actor, p_reason) on conflict do nothing;
+  else
+    delete from observed where tenant_id = p_tenant and scope = p_scope and target = p_target;
+  end if;
+  if not found then return jsonb_build_object('outcome', 'already'); end if;
+  insert into audit_log (tenant_id, actor, action, subject, details, created_at) values (p_tenant, p_actor,
+    case when p_on then 'observe.on' else 'observe.off' end, p_scope || ':' || p_target,
+    jsonb_build_object('reason', p_reason), clock(p_now));
+  return jsonb_build_object('outcome', 'done');
+end $$;
+
+-- list_observed: what only looks on: numbers, agents, and single conversations (500 at most). Read only.
+-- Result: {scopes: [{scope, target, since, actor, reason}], conversations: [{id, name, instance, labels, summary,
+--   observed_at}]}.
+create or replace function list_observed(p_tenant text)
+returns jsonb language sql stable set search_path = public, pg_temp as $$
+  select jsonb_build_object(
+    'scopes', (select coalesce(jsonb_agg(to_jsonb(o) - 'tenant_id' order by o.scope, o.target), '[]') from observed o
+      where o.tenant_id = p_tenant),
+    'conversations', (select coalesce(jsonb_agg(to_jsonb(l) order by l.id), '[]') from (
+      select c.id, k.name, i.name as instance, c.observed_labels as labels, c.observed_summary as summary,
+          c.observed_at from conversations c
+        join contacts k on k.id = c.contact_id join instances i on i.id = c.instance_id
+      where c.tenant_id = p_tenant and c.mode = 'observe' and c.merged_into is null order by c.id desc limit 500) l))
+$$;
+
+-- conversation_holder: who answers here: 'agent', 'human' (handed over), 'manual' (people), 'observe' (people, and the
+-- agent looks on) or 'takeover' (a person types on the phone).
 create or replace function conversation_holder(p conversations, p_now timestamptz)
 returns text language sql stable as $$
-  select case when p.controlled_by = 'human' then 'human' when p.takeover_until > p_now then 'takeover'
+  select case when p.controlled_by = 'human' then 'human' when p.mode <> 'manual' and is_observed(p) then 'observe'
+    when p.takeover_until > p_now then 'takeover'
     when p.mode = 'manual' then 'manual' else 'agent' end
 $$;
 
@@ -862,7 +919,8 @@ create or replace function standing_opt_out(p_contact bigint) returns setof opt_
 $$;
 
 -- silenced_by: why the agent may not speak in a conversation now, in the order in which that is told: 'paused_' and the
--- scope; who answers instead ('human', 'takeover', 'manual'); 'opted_out' at p_opted_out_since or later. Null: it may.
+-- scope; who answers instead ('human', 'takeover', 'manual', 'observe'); 'opted_out' at p_opted_out_since or later.
+-- Null: it may.
 -- THE answer: claim_turn, renew_turn, complete_turn and first_guard ask it, and what only lists or wakes asks the parts
 -- of it. first_guard looks for the opt-out before it, since that ends a message which a pause would keep.
 -- Arguments: p_campaign of the message that is to leave, or null; p_opted_out_since null: an opt-out does not count,
@@ -1227,7 +1285,7 @@ begin
 end $$;
 
 -- set_mode: who writes in a conversation: 'auto' the agent, 'assist' the agent's drafts after a person's yes, 'manual'
--- people only. Audited.
+-- people only, 'observe' the agent reads and notes (see is_observed). Audited.
 -- Concurrency: locks the conversation. A draft that waits stays; what is on its way goes. Result: {outcome: 'done',
 --   was, drafts} | {outcome: 'unknown'}.
 create or replace function set_mode(
@@ -1603,7 +1661,7 @@ begin
   select * into v from conversations where id = p_conversation and tenant_id = p_tenant for update;
   if not found then return jsonb_build_object('outcome', 'unknown'); end if;
   v_n := give_back(v.id, p_actor, v_now);
-  if v_n = 0 and conversation_holder(v, v_now) in ('agent', 'manual')
+  if v_n = 0 and conversation_holder(v, v_now) in ('agent', 'manual', 'observe')
     and not coalesce(v.quiet_until > v_now, false) then
     return jsonb_build_object('outcome', 'not_with_a_person', 'mode', v.mode);
   end if;
@@ -2179,7 +2237,8 @@ begin
     where conversation_id = any (v_talks);
   update conversations set jid = 'erased', escalation_reason = null, controlled_by = 'agent', taken_by = null,
     taken_at = null, takeover_since = null,
-    takeover_until = null, quiet_until = null, quiet_reason = null, mode = 'auto', forward_from = null,
+    takeover_until = null, quiet_until = null, quiet_reason = null, mode = 'auto', observed_labels = '{}',
+    observed_summary = null, observed_at = null, forward_from = null,
     forward_due_at = null,
     fence = fence + 1 where id = any (v_talks);
   perform keep_suppression(v_all);
@@ -3997,7 +4056,7 @@ returns jsonb language sql stable set search_path = public, pg_temp as $$
     and case when w.next_at <= p_now then m.media ->> 'read' in ('failed', 'later')
       when m.status <> 'received' or coalesce(m.media ->> 'read', 'later') <> 'later' then false
       when m.type = 'audio' then m.typed is null
-      else silenced_by(c, p_now) is null and coalesce(c.quiet_until <= p_now, true) end
+      else coalesce(silenced_by(c, p_now), 'observe') = 'observe' and coalesce(c.quiet_until <= p_now, true) end
     order by w.message_id is not null, m.provider_at, m.seq limit 100) u
 $$;
 
@@ -4717,9 +4776,9 @@ end $$;
 -- Arguments: p_result {kind: 'answer' | 'skip' | 'handoff' | 'failed' | 'aborted' | 'deferred' (with retry_ms, apology,
 --   apology_ms: see defer_turn), reason, model, parts [{text, typing_ms, kind}], quiet {reason, seconds: nothing is
 --   answered for so long}, effects [{type: 'handoff', reason, summary, suggestion, controls} | {type: 'opt_out'} |
---   {type: 'remember', fact} | {type: 'react', message_id, emoji} | {type: 'remind', about, words, due_at, event_at} |
---   {type: 'cancel_reminders'} | {type: 'tool_write', see queue_tool_write}], tool_calls [{name, input, output, ok, ms,
---   found {field: [values]}, cost_usd}],
+--   {type: 'remember', fact} | {type: 'react', message_id, emoji} | {type: 'label', labels, summary} |
+--   {type: 'remind', about, words, due_at, event_at} | {type: 'cancel_reminders'} | {type: 'tool_write', see
+--   queue_tool_write}], tool_calls [{name, input, output, ok, ms, found {field: [values]}, cost_usd}],
 --   model_calls [{model, outcome, ms, input_tokens, output_tokens, thinking_tokens, cache_read_tokens,
 --   cache_write_tokens, cost_usd (null: no price), estimated, detail, cache_miss}],
 --   transcript, answer_id: that the provider gave the last answer, agent_id, prompt_hash: what the model read, verdict:
@@ -5080,7 +5139,8 @@ returns jsonb language plpgsql set search_path = public, pg_temp as $$
 begin
   update turns set status = 'suppressed', reason = p_stop, ended_at = p_now where id = p_turn.id;
   if p_stop <> 'paused' then
-    update messages set status = case p_stop when 'opted_out' then 'skipped' else 'handed_over' end, reason = p_stop
+    update messages set status = case when p_stop in ('opted_out', 'observe') then 'skipped' else 'handed_over' end,
+      reason = case p_stop when 'observe' then 'observed' else p_stop end
       where turn_id = p_turn.id and direction = 'in' and status = 'received';
     if p_conversation.deferred_since is not null then perform end_deferral(p_conversation.id); end if;
   end if;
@@ -5149,6 +5209,9 @@ begin
         perform add_reminder(p_conversation, p_turn.id, v_effect, p_now);
       when 'cancel_reminders' then
         perform cancel_reminders(p_conversation.id, null, 'contact_cancelled', p_now);
+      when 'label' then
+        update conversations set observed_labels = array(select jsonb_array_elements_text(v_effect -> 'labels')),
+          observed_summary = v_effect ->> 'summary', observed_at = p_now where id = p_conversation.id;
       when 'react' then
         if queue_reaction(p_conversation, p_turn, v_effect, v_count, p_draft, p_now) then
           v_count := v_count + 1;
@@ -6651,6 +6714,8 @@ begin
     ends('answer_too_old', 'cancelled', v_reply and p_message.author = 'agent' and p_message.reason like 'paused\_%'
       and coalesce(p_message.created_at < p_now - make_interval(mins => (p_policy ->> 'replyMaxAgeMinutes')::int),
         false)),
+    -- where the agent only looks on nothing is answered, by nobody's words; what nobody asked for is held below
+    ends('observe', 'cancelled', v_reply and is_observed(p_conversation)),
     -- "somebody will go on here" is said although the conversation is a person's already, but never over somebody who
     -- is typing
     ends(v_silenced, 'cancelled', p_message.author = 'agent' and v_silenced is not null
@@ -9582,7 +9647,7 @@ begin
               where f.contact_id = c.contact_id) + coalesce(octet_length(summary_of(c)), 0) as bytes
           from messages m where m.conversation_id = c.id and m.seq > greatest(0, (c.last_seq / 40 - 2) * 40)) k
       where c.id = any (p_ids) and exists (select from inbox x where x.conversation_id = c.id)
-        and silenced_by(c, p_now) is null
+        and coalesce(silenced_by(c, p_now), 'observe') = 'observe'
       order by c.tenant_id, c.id
   loop
     if not v_taken ? v_turn.tenant_id then
@@ -10720,7 +10785,7 @@ $$;
 
 -- recent_conversations: those with the newest messages, before message p_before; by the order of messages, so it needs
 -- no index of its own. Looks at 25 messages for each conversation that is asked for. p_only 'agent': where the agent
--- answers and nothing is paused.
+-- answers or looks on and nothing is paused.
 -- Result: {ids, next: go on before that message, or null}.
 create or replace function recent_conversations(
   p_tenant text, p_only text, p_before bigint, p_limit int, p_now timestamptz
@@ -10731,7 +10796,8 @@ create or replace function recent_conversations(
     shown as (select n.conversation_id, n.id from newest n join conversations c on c.id = n.conversation_id
       where c.merged_into is null and (p_before is null or n.id = (select m.id from messages m
           where m.conversation_id = c.id order by m.seq desc limit 1))
-        and (p_only is null or (conversation_holder(c, p_now) = 'agent' and coalesce(c.quiet_until <= p_now, true)
+        and (p_only is null or (conversation_holder(c, p_now) in ('agent', 'observe')
+          and coalesce(c.quiet_until <= p_now, true)
           and pause_status('conversation', c.id::text, p_tenant) is distinct from 'pausado'))
       order by n.id desc limit p_limit)
   select jsonb_build_object('ids', (select coalesce(jsonb_agg(conversation_id order by id desc), '[]') from shown),
@@ -10830,6 +10896,7 @@ begin
       'paused', (select pause_reason(v.tenant_id, i.name, v.id, null) from instances i where i.id = v.instance_id),
       'deferred_reason', v.deferred_reason, 'deferred_until', v.deferred_until,
       'opted_out', exists (select from standing_opt_out(v.contact_id)),
+      'labels', v.observed_labels, 'summary', v.observed_summary, 'observed_at', v.observed_at,
       'facts', (select coalesce(jsonb_agg(f.fact order by f.noted_at), '[]') from (select * from contact_facts
         where contact_id = v.contact_id and replaced_at is null order by noted_at desc limit 30) f),
       'handoffs', (select coalesce(jsonb_agg(jsonb_build_object('reason', h.reason, 'summary', h.summary, 'suggestion',
@@ -11001,6 +11068,9 @@ revoke all on function
   apply_erasures(jsonb,text,timestamp with time zone),
   pause_status(text,text,text),
   pause_reason(text,text,bigint,text),
+  is_observed(conversations),
+  set_observed(text,text,text,boolean,text,text,timestamp with time zone),
+  list_observed(text),
   conversation_holder(conversations,timestamp with time zone),
   standing_opt_out(bigint),
   silenced_by(conversations,timestamp with time zone,text,timestamp with time zone),
@@ -11507,6 +11577,9 @@ grant execute on function
   apply_erasures(jsonb,text,timestamp with time zone),
   pause_status(text,text,text),
   pause_reason(text,text,bigint,text),
+  is_observed(conversations),
+  set_observed(text,text,text,boolean,text,text,timestamp with time zone),
+  list_observed(text),
   conversation_holder(conversations,timestamp with time zone),
   standing_opt_out(bigint),
   silenced_by(conversations,timestamp with time zone,text,timestamp with time zone),

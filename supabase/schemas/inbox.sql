@@ -1804,7 +1804,7 @@ returns jsonb language sql stable set search_path = public, pg_temp as $$
     and case when w.next_at <= p_now then m.media ->> 'read' in ('failed', 'later')
       when m.status <> 'received' or coalesce(m.media ->> 'read', 'later') <> 'later' then false
       when m.type = 'audio' then m.typed is null
-      else silenced_by(c, p_now) is null and coalesce(c.quiet_until <= p_now, true) end
+      else coalesce(silenced_by(c, p_now), 'observe') = 'observe' and coalesce(c.quiet_until <= p_now, true) end
     order by w.message_id is not null, m.provider_at, m.seq limit 100) u
 $$;
 

@@ -1148,6 +1148,8 @@ begin
     ends('answer_too_old', 'cancelled', v_reply and p_message.author = 'agent' and p_message.reason like 'paused\_%'
       and coalesce(p_message.created_at < p_now - make_interval(mins => (p_policy ->> 'replyMaxAgeMinutes')::int),
         false)),
+    -- where the agent only looks on nothing is answered, by nobody's words; what nobody asked for is held below
+    ends('observe', 'cancelled', v_reply and is_observed(p_conversation)),
     -- "somebody will go on here" is said although the conversation is a person's already, but never over somebody who
     -- is typing
     ends(v_silenced, 'cancelled', p_message.author = 'agent' and v_silenced is not null

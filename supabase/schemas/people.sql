@@ -782,11 +782,68 @@ begin
       and (s.scope <> 'campaign' or j.tenant_id = p_tenant) order by j.id desc limit 1) = 'pausado' limit 1);
 end $$;
 
--- conversation_holder: who answers here: 'agent', 'human' (handed over), 'takeover' (a person types on the phone) or
--- 'manual'.
+-- is_observed: the agent only looks on here: it reads and notes, and nothing leaves but what a person writes by hand
+-- (first_guard). By the mode of the conversation, by its number, or by the agent of that number. The planner writes it
+-- into the statement; nearly always no number and no agent is observed, and then nothing else is looked at.
+create or replace function is_observed(p conversations) returns boolean language sql stable as $$
+  select p.mode = 'observe' or exists (select from observed o join instances i on i.id = p.instance_id
+    where o.tenant_id = p.tenant_id and o.target = case o.scope when 'instance' then i.name
+      else (select (agent_of(i)).slug) end)
+$$;
+
+-- set_observed: of a number, an agent or a conversation: the agent only looks on from now on, or no longer. Audited.
+-- Guarantee: from the next claim of a send on nothing leaves, see first_guard; a turn that runs ends without an answer.
+--   When it ends, what came meanwhile stays unanswered (skipped, observed), what waited to be answered is dropped, and
+--   what nobody asked for goes on.
+-- Arguments: p_scope 'instance' (p_target its name) | 'agent' (its slug) | 'conversation' (its id, in digits; another
+--   mode than observe is left alone when it ends). Concurrency: any; repeats change nothing.
+-- Result: {outcome: 'done' | 'already' | 'unknown'}.
+create or replace function set_observed(p_tenant text, p_scope text, p_target text, p_on boolean, p_actor text,
+  p_reason text, p_now timestamptz default null)
+returns jsonb language plpgsql set search_path = public, pg_temp as $$
+declare v_talk bigint := case when p_scope = 'conversation' then p_target::bigint end;
+begin
+  if not exists (select from conversations where id = v_talk and tenant_id = p_tenant and merged_into is null
+      union all select from instances where p_scope = 'instance' and tenant_id = p_tenant and name = p_target
+      union all select from agents where p_scope = 'agent' and tenant_id in (p_tenant, 'default') and slug = p_target)
+    then return jsonb_build_object('outcome', 'unknown'); end if;
+  if v_talk is not null then
+    update conversations set mode = case when p_on then 'observe' else 'auto' end
+      where id = v_talk and (mode = 'observe') <> p_on;
+  elsif p_on then
+    insert into observed (tenant_id, scope, target, since, actor, reason)
+      values (p_tenant, p_scope, p_target, clock(p_now), p_actor, p_reason) on conflict do nothing;
+  else
+    delete from observed where tenant_id = p_tenant and scope = p_scope and target = p_target;
+  end if;
+  if not found then return jsonb_build_object('outcome', 'already'); end if;
+  insert into audit_log (tenant_id, actor, action, subject, details, created_at) values (p_tenant, p_actor,
+    case when p_on then 'observe.on' else 'observe.off' end, p_scope || ':' || p_target,
+    jsonb_build_object('reason', p_reason), clock(p_now));
+  return jsonb_build_object('outcome', 'done');
+end $$;
+
+-- list_observed: what only looks on: numbers, agents, and single conversations (500 at most). Read only.
+-- Result: {scopes: [{scope, target, since, actor, reason}], conversations: [{id, name, instance, labels, summary,
+--   observed_at}]}.
+create or replace function list_observed(p_tenant text)
+returns jsonb language sql stable set search_path = public, pg_temp as $$
+  select jsonb_build_object(
+    'scopes', (select coalesce(jsonb_agg(to_jsonb(o) - 'tenant_id' order by o.scope, o.target), '[]') from observed o
+      where o.tenant_id = p_tenant),
+    'conversations', (select coalesce(jsonb_agg(to_jsonb(l) order by l.id), '[]') from (
+      select c.id, k.name, i.name as instance, c.observed_labels as labels, c.observed_summary as summary,
+          c.observed_at from conversations c
+        join contacts k on k.id = c.contact_id join instances i on i.id = c.instance_id
+      where c.tenant_id = p_tenant and c.mode = 'observe' and c.merged_into is null order by c.id desc limit 500) l))
+$$;
+
+-- conversation_holder: who answers here: 'agent', 'human' (handed over), 'manual' (people), 'observe' (people, and the
+-- agent looks on) or 'takeover' (a person types on the phone).
 create or replace function conversation_holder(p conversations, p_now timestamptz)
 returns text language sql stable as $$
-  select case when p.controlled_by = 'human' then 'human' when p.takeover_until > p_now then 'takeover'
+  select case when p.controlled_by = 'human' then 'human' when p.mode <> 'manual' and is_observed(p) then 'observe'
+    when p.takeover_until > p_now then 'takeover'
     when p.mode = 'manual' then 'manual' else 'agent' end
 $$;
 
@@ -797,7 +854,8 @@ create or replace function standing_opt_out(p_contact bigint) returns setof opt_
 $$;
 
 -- silenced_by: why the agent may not speak in a conversation now, in the order in which that is told: 'paused_' and the
--- scope; who answers instead ('human', 'takeover', 'manual'); 'opted_out' at p_opted_out_since or later. Null: it may.
+-- scope; who answers instead ('human', 'takeover', 'manual', 'observe'); 'opted_out' at p_opted_out_since or later.
+-- Null: it may.
 -- THE answer: claim_turn, renew_turn, complete_turn and first_guard ask it, and what only lists or wakes asks the parts
 -- of it. first_guard looks for the opt-out before it, since that ends a message which a pause would keep.
 -- Arguments: p_campaign of the message that is to leave, or null; p_opted_out_since null: an opt-out does not count,
@@ -1162,7 +1220,7 @@ begin
 end $$;
 
 -- set_mode: who writes in a conversation: 'auto' the agent, 'assist' the agent's drafts after a person's yes, 'manual'
--- people only. Audited.
+-- people only, 'observe' the agent reads and notes (see is_observed). Audited.
 -- Concurrency: locks the conversation. A draft that waits stays; what is on its way goes. Result: {outcome: 'done',
 --   was, drafts} | {outcome: 'unknown'}.
 create or replace function set_mode(
@@ -1538,7 +1596,7 @@ begin
   select * into v from conversations where id = p_conversation and tenant_id = p_tenant for update;
   if not found then return jsonb_build_object('outcome', 'unknown'); end if;
   v_n := give_back(v.id, p_actor, v_now);
-  if v_n = 0 and conversation_holder(v, v_now) in ('agent', 'manual')
+  if v_n = 0 and conversation_holder(v, v_now) in ('agent', 'manual', 'observe')
     and not coalesce(v.quiet_until > v_now, false) then
     return jsonb_build_object('outcome', 'not_with_a_person', 'mode', v.mode);
   end if;
@@ -2114,7 +2172,8 @@ begin
     where conversation_id = any (v_talks);
   update conversations set jid = 'erased', escalation_reason = null, controlled_by = 'agent', taken_by = null,
     taken_at = null, takeover_since = null,
-    takeover_until = null, quiet_until = null, quiet_reason = null, mode = 'auto', forward_from = null,
+    takeover_until = null, quiet_until = null, quiet_reason = null, mode = 'auto', observed_labels = '{}',
+    observed_summary = null, observed_at = null, forward_from = null,
     forward_due_at = null,
     fence = fence + 1 where id = any (v_talks);
   perform keep_suppression(v_all);
@@ -2172,6 +2231,9 @@ revoke all on function
   apply_erasures(jsonb, text, timestamptz),
   pause_status(text, text, text),
   pause_reason(text, text, bigint, text),
+  is_observed(conversations),
+  set_observed(text, text, text, boolean, text, text, timestamptz),
+  list_observed(text),
   conversation_holder(conversations, timestamptz),
   standing_opt_out(bigint),
   silenced_by(conversations, timestamptz, text, timestamptz),
@@ -2271,6 +2333,9 @@ grant execute on function
   apply_erasures(jsonb, text, timestamptz),
   pause_status(text, text, text),
   pause_reason(text, text, bigint, text),
+  is_observed(conversations),
+  set_observed(text, text, text, boolean, text, text, timestamptz),
+  list_observed(text),
   conversation_holder(conversations, timestamptz),
   standing_opt_out(bigint),
   silenced_by(conversations, timestamptz, text, timestamptz),

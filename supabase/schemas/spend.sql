@@ -83,7 +83,7 @@ begin
               where f.contact_id = c.contact_id) + coalesce(octet_length(summary_of(c)), 0) as bytes
           from messages m where m.conversation_id = c.id and m.seq > greatest(0, (c.last_seq / 40 - 2) * 40)) k
       where c.id = any (p_ids) and exists (select from inbox x where x.conversation_id = c.id)
-        and silenced_by(c, p_now) is null
+        and coalesce(silenced_by(c, p_now), 'observe') = 'observe'
       order by c.tenant_id, c.id
   loop
     if not v_taken ? v_turn.tenant_id then

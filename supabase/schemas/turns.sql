@@ -531,9 +531,9 @@ end $$;
 -- Arguments: p_result {kind: 'answer' | 'skip' | 'handoff' | 'failed' | 'aborted' | 'deferred' (with retry_ms, apology,
 --   apology_ms: see defer_turn), reason, model, parts [{text, typing_ms, kind}], quiet {reason, seconds: nothing is
 --   answered for so long}, effects [{type: 'handoff', reason, summary, suggestion, controls} | {type: 'opt_out'} |
---   {type: 'remember', fact} | {type: 'react', message_id, emoji} | {type: 'remind', about, words, due_at, event_at} |
---   {type: 'cancel_reminders'} | {type: 'tool_write', see queue_tool_write}], tool_calls [{name, input, output, ok, ms,
---   found {field: [values]}, cost_usd}],
+--   {type: 'remember', fact} | {type: 'react', message_id, emoji} | {type: 'label', labels, summary} |
+--   {type: 'remind', about, words, due_at, event_at} | {type: 'cancel_reminders'} | {type: 'tool_write', see
+--   queue_tool_write}], tool_calls [{name, input, output, ok, ms, found {field: [values]}, cost_usd}],
 --   model_calls [{model, outcome, ms, input_tokens, output_tokens, thinking_tokens, cache_read_tokens,
 --   cache_write_tokens, cost_usd (null: no price), estimated, detail, cache_miss}],
 --   transcript, answer_id: that the provider gave the last answer, agent_id, prompt_hash: what the model read, verdict:
@@ -894,7 +894,8 @@ returns jsonb language plpgsql set search_path = public, pg_temp as $$
 begin
   update turns set status = 'suppressed', reason = p_stop, ended_at = p_now where id = p_turn.id;
   if p_stop <> 'paused' then
-    update messages set status = case p_stop when 'opted_out' then 'skipped' else 'handed_over' end, reason = p_stop
+    update messages set status = case when p_stop in ('opted_out', 'observe') then 'skipped' else 'handed_over' end,
+      reason = case p_stop when 'observe' then 'observed' else p_stop end
       where turn_id = p_turn.id and direction = 'in' and status = 'received';
     if p_conversation.deferred_since is not null then perform end_deferral(p_conversation.id); end if;
   end if;
@@ -963,6 +964,9 @@ begin
         perform add_reminder(p_conversation, p_turn.id, v_effect, p_now);
       when 'cancel_reminders' then
         perform cancel_reminders(p_conversation.id, null, 'contact_cancelled', p_now);
+      when 'label' then
+        update conversations set observed_labels = array(select jsonb_array_elements_text(v_effect -> 'labels')),
+          observed_summary = v_effect ->> 'summary', observed_at = p_now where id = p_conversation.id;
       when 'react' then
         if queue_reaction(p_conversation, p_turn, v_effect, v_count, p_draft, p_now) then
           v_count := v_count + 1;

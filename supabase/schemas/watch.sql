@@ -561,7 +561,7 @@ $$;
 
 -- recent_conversations: those with the newest messages, before message p_before; by the order of messages, so it needs
 -- no index of its own. Looks at 25 messages for each conversation that is asked for. p_only 'agent': where the agent
--- answers and nothing is paused.
+-- answers or looks on and nothing is paused.
 -- Result: {ids, next: go on before that message, or null}.
 create or replace function recent_conversations(
   p_tenant text, p_only text, p_before bigint, p_limit int, p_now timestamptz
@@ -572,7 +572,8 @@ create or replace function recent_conversations(
     shown as (select n.conversation_id, n.id from newest n join conversations c on c.id = n.conversation_id
       where c.merged_into is null and (p_before is null or n.id = (select m.id from messages m
           where m.conversation_id = c.id order by m.seq desc limit 1))
-        and (p_only is null or (conversation_holder(c, p_now) = 'agent' and coalesce(c.quiet_until <= p_now, true)
+        and (p_only is null or (conversation_holder(c, p_now) in ('agent', 'observe')
+          and coalesce(c.quiet_until <= p_now, true)
           and pause_status('conversation', c.id::text, p_tenant) is distinct from 'pausado'))
       order by n.id desc limit p_limit)
   select jsonb_build_object('ids', (select coalesce(jsonb_agg(conversation_id order by id desc), '[]') from shown),
@@ -671,6 +672,7 @@ begin
       'paused', (select pause_reason(v.tenant_id, i.name, v.id, null) from instances i where i.id = v.instance_id),
       'deferred_reason', v.deferred_reason, 'deferred_until', v.deferred_until,
       'opted_out', exists (select from standing_opt_out(v.contact_id)),
+      'labels', v.observed_labels, 'summary', v.observed_summary, 'observed_at', v.observed_at,
       'facts', (select coalesce(jsonb_agg(f.fact order by f.noted_at), '[]') from (select * from contact_facts
         where contact_id = v.contact_id and replaced_at is null order by noted_at desc limit 30) f),
       'handoffs', (select coalesce(jsonb_agg(jsonb_build_object('reason', h.reason, 'summary', h.summary, 'suggestion',

@@ -117,6 +117,12 @@ const ATTACKS: Readonly<Record<string, (v: Victim) => Args[]>> = {
   'agent try': () => [{ text: 'oi', version: 1 }],
   'handoff list': () => [{}],
   'handoff return': (v) => [{ id: v.conversation }],
+  'observe on': (v) => [
+    { scope: 'conversation', target: String(v.conversation) },
+    { scope: 'instance', target: v.instance },
+  ],
+  'observe list': () => [{}],
+  'observe off': (v) => [{ scope: 'instance', target: v.instance }],
   'conversation mode': (v) => [{ id: v.conversation, mode: 'manual', reason: 'x' }],
   'draft list': () => [{}],
   'draft approve': (v) => [{ id: v.draft }, { id: v.draft, text: 'outra coisa' }],

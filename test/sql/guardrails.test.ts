@@ -87,6 +87,12 @@ const REPLY: Rule[] = [
     mends: policy({ replyMaxAgeMinutes: 122 }),
   },
   {
+    rule: 'observe',
+    ends: 'cancelled',
+    breaks: sql(`update conversations set mode = 'observe'`),
+    mends: sql(`update conversations set mode = 'auto'`),
+  },
+  {
     rule: 'takeover',
     ends: 'cancelled',
     breaks: sql(`update conversations set takeover_until = $1`, [later(20 * MINUTE)]),
