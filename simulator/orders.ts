@@ -16,7 +16,7 @@ export type OrderBook = { changed: Map<string, Order>; answers: Map<string, { st
 
 export const newOrderBook = (): OrderBook => ({ changed: new Map(), answers: new Map() });
 
-/** Faults: `status` (status, body), `html`, `answer` (body: text), `large` (bytes), `redirect` (location), `other`: another order's data, `hang`, `drop`, `lost`: carried out, and the caller gets no answer. */
+/** Faults: `status` (status, body), `html`, `answer` (body: text), `large` (bytes), `redirect` (location), `other`: another order's data, `hang`, `drop`, `lost`, `stuck`: carried out, and the caller gets no answer, or waits. */
 export function addOrderRoutes(core: Core, app: Hono<Env>): void {
   app.get('/loja/pedidos', (c) => {
     const phone = c.req.query('telefone') ?? '';
@@ -45,6 +45,7 @@ async function answered(core: Core, c: Http, body: Json | null, act: () => { sta
   const key = c.req.header('idempotency-key') ?? null;
   const call = { at: Date.now(), method: c.req.method, path: c.req.path, query: c.req.query(), body, key, status: 0 };
   remember(core.wire.orders, call);
+  core.bus.emit({ type: 'orders', path: call.path });
   const fault = core.faults.take('orders', { text: c.req.path });
   const end = (status: number, said: Json): Response => {
     call.status = status;
@@ -76,6 +77,7 @@ async function answered(core: Core, c: Http, body: Json | null, act: () => { sta
   const said = before ?? act();
   if (key !== null) core.orders.answers.set(key, said);
   if (fault?.kind === 'lost') return dropSocket(c);
+  if (fault?.kind === 'stuck') return hang(core, c);
   return end(said.status, said.body);
 }
 

@@ -1,5 +1,6 @@
 /** The pages, in the order of the navigation. A new one is a file of its own and a line here. */
 import { agentPage } from './agent.ts';
+import { approvalsPage } from './approvals.ts';
 import { auditPage } from './audit.ts';
 import { conversationsPage } from './conversations.ts';
 import { costsPage } from './costs.ts';
@@ -9,4 +10,14 @@ import { noticesPage } from './notices.ts';
 import type { Page } from './page.ts';
 import { usersPage } from './users.ts';
 
-export const PAGES: readonly Page[] = [conversationsPage, numbersPage, agentPage, noticesPage, healthPage, costsPage, auditPage, usersPage];
+export const PAGES: readonly Page[] = [
+  conversationsPage,
+  approvalsPage,
+  numbersPage,
+  agentPage,
+  noticesPage,
+  healthPage,
+  costsPage,
+  auditPage,
+  usersPage,
+];
