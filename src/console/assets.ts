@@ -1,4 +1,4 @@
-/** The files of the console's pages: a style, a script of ours, htmx from its package. Read and packed once; the address holds a digest, so a browser asks once. */
+/** The files of the console's pages: a style, scripts of ours, htmx and uPlot from their packages. Read and packed once; the address holds a digest, so a browser asks once. */
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -13,6 +13,9 @@ type Asset = { type: string; plain: Buffer; br: Buffer; gzip: Buffer };
 const FILES = {
   'console.css': { type: 'text/css; charset=utf-8', from: new URL('static/console.css', import.meta.url) },
   'console.js': { type: 'text/javascript; charset=utf-8', from: new URL('static/console.js', import.meta.url) },
+  'plots.js': { type: 'text/javascript; charset=utf-8', from: new URL('static/plots.js', import.meta.url) },
+  'uplot.js': { type: 'text/javascript; charset=utf-8', from: require.resolve('uplot/dist/uPlot.iife.min.js') },
+  'uplot.css': { type: 'text/css; charset=utf-8', from: require.resolve('uplot/dist/uPlot.min.css') },
   'htmx.js': { type: 'text/javascript; charset=utf-8', from: require.resolve('htmx.org/dist/htmx.min.js') },
 } as const;
 
@@ -43,7 +46,7 @@ export function assetRoutes(routes: Routes): void {
     return made;
   };
   routes.get(
-    '/console/assets/:version/:name{console\\.css|console\\.js|htmx\\.js}',
+    '/console/assets/:version/:name{console\\.css|console\\.js|htmx\\.js|plots\\.js|uplot\\.css|uplot\\.js}',
     {
       tag: 'console',
       access: 'public',

@@ -5,7 +5,7 @@ import { dayFigures } from '../watch/queue-calls.ts';
 import type { Days } from '../watch/queue-calls.ts';
 import { show } from './answer.ts';
 import type { Markup } from './answer.ts';
-import { figure } from './markup.ts';
+import { figure, plot, plotFiles } from './markup.ts';
 import { costText } from './conversation-texts.ts';
 import type { Page } from './page.ts';
 
@@ -37,6 +37,7 @@ function costsMarkup(days: Days): Markup {
       ${figure('Por resposta', answers === 0 ? 'sem respostas' : costText(cost / answers))}
       ${figure('Do cache, hoje', today?.cache_share == null ? 'sem leituras' : `${Math.round(today.cache_share * 100)} %`)}
     </dl>
+    ${days.length > 1 ? curves(days.toReversed()) : ''}
     <div class="wide" tabindex="0" role="region" aria-label="Dias">
       <table>
         <thead>
@@ -70,4 +71,19 @@ function costsMarkup(days: Days): Markup {
       O custo é o do modelo, pelo preço do dia de cada chamada. Metade das respostas chegou antes do tempo da tabela, espera e digitação
       incluídas.
     </p>`;
+}
+
+/** The oldest day first. */
+function curves(days: Days): Markup {
+  const dates = days.map(({ day }) => day);
+  const of = (value: (day: Days[number]) => number | null) => days.map(value);
+  return html`<div class="plots">
+      ${plot('Custo do modelo, US$', dates, [{ label: 'Custo', unit: 'US$', bars: true, values: of((day) => day.cost_usd) }])}
+      ${plot('Respostas e conversas com pessoas', dates, [
+        { label: 'Respostas', unit: '', values: of((day) => day.answered) },
+        { label: 'Para pessoas', unit: '', values: of((day) => day.handed_over) },
+      ])}
+      ${plot('Tempo até a resposta (metade chegou antes)', dates, [{ label: 'Tempo', unit: ' s', values: of((day) => day.reply_seconds_median) }])}
+    </div>
+    ${plotFiles()}`;
 }

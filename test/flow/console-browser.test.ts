@@ -35,3 +35,40 @@ test('H9 T7 a person comes in, gives somebody access, and leaves; on a desktop a
     );
   }
 });
+
+test('H9 Custos draws what its table says, by day, on a desktop and on a phone; nothing is drawn of one day alone', async (t) => {
+  const system = await startSystem(t, { workers: 0 });
+  const browser = await startBrowser(t);
+  const { page, errors } = await atConsole(system, browser, { email: 'chefe@example.com', role: 'admin', viewport: DESKTOP });
+  await page.goto(`${system.url}/console/costs`);
+  assert.equal(await page.locator('[data-plot]').count(), 0);
+  await system.query(
+    `insert into daily_counts (tenant_id, day, counts) select 'default', current_date - n, jsonb_build_object('received', 40 + n, 'answered', 30 + n % 7 * 3,
+       'handed_over', n % 4, 'reply_seconds_median', case when n <> 5 then 4 + n % 6 end, 'cost_usd', 0.02 + n % 5 * 0.013, 'tokens', 1000) from generate_series(1, 29) n`,
+  );
+  for (const viewport of [DESKTOP, PHONE]) {
+    await page.setViewportSize(viewport);
+    await page.goto(`${system.url}/console/costs`);
+    await page.locator('.u-over').nth(2).waitFor();
+    assert.equal(await page.locator('[data-plot] canvas').count(), 3);
+    const painted = await page.locator('[data-plot] canvas').evaluateAll((all) =>
+      all.map((each) => {
+        const canvas = each as unknown as {
+          width: number;
+          height: number;
+          getContext(kind: '2d'): { getImageData(...of: number[]): { data: Uint8Array } };
+        };
+        return canvas
+          .getContext('2d')
+          .getImageData(0, 0, canvas.width, canvas.height)
+          .data.some((byte) => byte > 0);
+      }),
+    );
+    assert.deepEqual(painted, [true, true, true], 'something is drawn');
+    const [left, page_] = await page.evaluate('[document.documentElement.scrollWidth, innerWidth]').then((pair) => pair as number[]);
+    assert.ok((left ?? 0) <= (page_ ?? 0), `no wider than the screen: ${left} of ${page_}`);
+    await isAccessible(page, `costs, ${viewport.width}`);
+    if (process.env['PICTURES'] !== undefined) await page.screenshot({ path: `${process.env['PICTURES']}/costs-${viewport.width}.png` });
+  }
+  assert.deepEqual(errors, []);
+});

@@ -230,3 +230,6 @@ for (const input of document.querySelectorAll('input[type=file][data-file]')) {
     reader.readAsDataURL(file);
   });
 }
+
+// On a phone the pages stand in one row: the one that is open is in sight.
+document.querySelector('nav [aria-current]')?.scrollIntoView({ block: 'nearest', inline: 'center' });
