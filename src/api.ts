@@ -7,6 +7,7 @@
 import type { Process } from './routes/ops.ts';
 import { consoleRoutes } from './console/console.ts';
 import { adminRoutes } from './routes/admin.ts';
+import { campaignRoutes } from './routes/campaigns.ts';
 import { conversationRoutes } from './routes/conversations.ts';
 import { docsRoutes } from './routes/docs.ts';
 import { evolutionRoutes } from './routes/evolution.ts';
@@ -22,6 +23,7 @@ export function apiRoutes(routes: Routes, process: Process): void {
   slackRoutes(routes, process);
   messageRoutes(routes, process);
   orderNoticeRoutes(routes, process);
+  campaignRoutes(routes, process);
   conversationRoutes(routes, process);
   adminRoutes(routes, process);
   consoleRoutes(routes, process);

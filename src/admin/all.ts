@@ -3,6 +3,8 @@ import { z } from 'zod';
 import { breakerCommands } from './breakers.ts';
 import type { Actor, AdminCommand, AdminContext, CommandShape, Outcome, Refusal } from './command.ts';
 import { refused } from './command.ts';
+import { campaignCommands } from './campaigns.ts';
+import { contactListCommands } from './contact-lists.ts';
 import { contactCommands } from './contacts.ts';
 import { secretCommands } from './secrets.ts';
 import { agentCommands } from './agents.ts';
@@ -50,6 +52,8 @@ export const COMMANDS: readonly AdminCommand[] = [
   ...linkCommands,
   ...asideCommands,
   ...mergeCommands,
+  ...campaignCommands,
+  ...contactListCommands,
   ...orderNoticeCommands,
   ...noticeTemplateCommands,
   ...deadLetterCommands,

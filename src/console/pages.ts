@@ -2,6 +2,7 @@
 import { agentPage } from './agent.ts';
 import { approvalsPage } from './approvals.ts';
 import { auditPage } from './audit.ts';
+import { campaignsPage } from './campaigns.ts';
 import { conversationsPage } from './conversations.ts';
 import { costsPage } from './costs.ts';
 import { healthPage } from './health.ts';
@@ -16,6 +17,7 @@ export const PAGES: readonly Page[] = [
   numbersPage,
   agentPage,
   noticesPage,
+  campaignsPage,
   healthPage,
   costsPage,
   auditPage,

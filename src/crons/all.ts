@@ -1,5 +1,6 @@
 /** The catalogue of jobs. What a job does is in its own file. */
 import { backupJob, keepErasuresJob } from './backup.ts';
+import { campaignsJob } from './campaigns.ts';
 import { checkInstancesJob } from './check-instances.ts';
 import { evaluateAlertsJob, evaluateTrustJob } from './evaluate-alerts.ts';
 import { handoffsJob } from './handoffs.ts';
@@ -23,6 +24,7 @@ export const JOBS: readonly CronJob[] = [
   sweepTurnsJob,
   sweepSendsJob,
   fireRemindersJob,
+  campaignsJob,
   followUpStepsJob,
   sweepToolsJob,
   retryMediaJob,

@@ -3,6 +3,7 @@
  * Expected failures are values.
  */
 import { parse as parseCsv } from 'csv-parse/sync';
+import { decoded } from '../words/decoded.ts';
 import { pdfText, wordHtml } from '../files/documents.ts';
 import { cut } from '../words/cut.ts';
 import { pagePassages, passagesOf, rowPassages } from './document-words.ts';
@@ -86,15 +87,6 @@ function withoutHeadings(text: string): string {
 
 function isUtf16(bytes: Buffer): boolean {
   return (bytes[0] === 0xff && bytes[1] === 0xfe) || (bytes[0] === 0xfe && bytes[1] === 0xff);
-}
-
-/** Excel in Brazil saves CSV as Windows-1252. */
-function decoded(bytes: Buffer): { text: string; guessed: boolean } {
-  try {
-    return { text: new TextDecoder('utf-8', { fatal: true }).decode(bytes), guessed: false };
-  } catch {
-    return { text: new TextDecoder('windows-1252').decode(bytes), guessed: true };
-  }
 }
 
 function csvRows(text: string): string[][] {

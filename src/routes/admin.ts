@@ -119,7 +119,7 @@ const STATUS = {
   unavailable: 503,
 } as const satisfies Record<Refusal['kind'], number>;
 
-function resultOf<Result>(outcome: Outcome<Result>): Result {
+export function resultOf<Result>(outcome: Outcome<Result>): Result {
   if (!outcome.ok) throw new HTTPException(STATUS[outcome.kind], { message: outcome.message });
   return outcome.result;
 }

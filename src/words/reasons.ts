@@ -140,6 +140,9 @@ export const REASONS: Readonly<Record<string, string>> = {
   // rules before a send, in their order
   duplicate: 'a message with the same Idempotency-Key was asked for before, and that one is sent',
   wrong_project: 'the database says that it belongs to another project than SUPABASE_PROJECT_REF',
+  campaign_stopped: 'its campaign was ended by hand (npm run admin -- campaign stop)',
+  no_phone: 'no phone number of the contact is known',
+  no_name: 'the text has {nome} and the name of the contact is not known',
   type_disabled: 'notices of this type are switched off (npm run admin -- template on TYPE)',
   notice_cap: 'the number has used its order notices of the hour (MAX_AVISOS_POR_HORA)',
   notice_pace: 'order notices of a number leave a few seconds apart',

@@ -556,6 +556,7 @@ create table outbox (
 create index outbox_lane on outbox (conversation_id, priority, message_id);
 create index outbox_replies on outbox (instance_id) where kind in ('reply', 'handoff');
 create index outbox_waiting on outbox (instance_id, priority, urgent_at) where kind not in ('reply', 'handoff');
+create index outbox_campaign on outbox (tenant_id, campaign_id) where campaign_id is not null;
 
 -- status sending or uncertain: it has left, or may have; counts in the caps as of now.
 create table on_wire (
@@ -1005,6 +1006,59 @@ create table notices (
 create index notices_due on notices (due_at) where status in ('pending', 'handed');
 create index notices_message on notices (message_id) where message_id is not null;
 create index notices_age on notices (created_at);
+
+-- What a tenant calls groups of its contacts by.
+create table contact_tags (
+  tenant_id   text not null references tenants (id),
+  contact_id  bigint not null references contacts (id),
+  tag         text not null,
+  added_by    text not null,
+  created_at  timestamptz not null,
+  primary key (contact_id, tag)
+);
+create index contact_tags_tag on contact_tags (tenant_id, tag, contact_id);
+
+-- An offer to many. draft: nobody is chosen yet; scheduled: it begins at starts_at; running: its recipients are queued
+-- a hundred at a time; paused: by a person, or by itself (`reason`); done, cancelled: over. Its name is the campaign_id
+-- of its messages, so what pauses a campaign anywhere pauses this one.
+create table campaigns (
+  id           bigint generated always as identity primary key,
+  tenant_id    text not null references tenants (id),
+  name         text not null check (name ~ '^[a-z0-9][a-z0-9-]{0,49}$'),
+  text         text not null,               -- with placeholders
+  audience     jsonb not null check (jsonb_typeof(audience) = 'object'),
+  instance_id  bigint references instances (id),   -- null: the fittest number
+  status       text not null default 'draft' check (status in ('draft', 'scheduled', 'running', 'paused', 'done',
+    'cancelled')),
+  reason       text check (reason in ('opt_outs', 'deliveries')),   -- it paused by itself
+  starts_at    timestamptz,
+  started_at   timestamptz,
+  ended_at     timestamptz,
+  judged_from  timestamptz,                 -- what was sent before says nothing any more: a person has looked
+  created_by   text not null,
+  created_at   timestamptz not null,
+  unique (tenant_id, name)
+);
+create index campaigns_live on campaigns (id) where status in ('scheduled', 'running');
+create index campaigns_instance on campaigns (instance_id) where instance_id is not null;
+
+-- Who gets a campaign, and in which words: settled when it begins. What becomes of one that was queued, its message
+-- says.
+create table campaign_recipients (
+  campaign_id  bigint not null references campaigns (id),
+  contact_id   bigint not null references contacts (id),
+  tenant_id    text not null references tenants (id),
+  phone        text,                        -- null: none is known, or everything of the person was erased
+  text         text,
+  status       text not null check (status in ('waiting', 'queued', 'skipped', 'cancelled')),
+  reason       text,
+  message_id   bigint references messages (id) on delete set null,
+  primary key (campaign_id, contact_id)
+);
+create index campaign_recipients_waiting on campaign_recipients (campaign_id, contact_id) where status = 'waiting';
+create index campaign_recipients_contact on campaign_recipients (contact_id);
+create index campaign_recipients_message on campaign_recipients (message_id) where message_id is not null;
+create index campaign_recipients_tenant on campaign_recipients (tenant_id);
 
 -- One row per condition and what it is about, for ever: a few dozen.
 --   ok        not so

@@ -2004,6 +2004,10 @@ begin
       where r.conversation_id = any (v_talks)),
     'follow_ups', (select coalesce(jsonb_agg(to_jsonb(f) - 'tenant_id' order by f.id), '[]') from follow_ups f
       where f.conversation_id = any (v_talks)),
+    'tags', (select coalesce(jsonb_agg(distinct t.tag), '[]') from contact_tags t where t.contact_id = any (v_all)),
+    'campaigns', (select coalesce(jsonb_agg(jsonb_build_object('name', c.name, 'text', r.text, 'status', r.status)
+      order by c.id), '[]') from campaign_recipients r join campaigns c on c.id = r.campaign_id
+      where r.contact_id = any (v_all)),
     'order_notices', (select coalesce(jsonb_agg(to_jsonb(n) - 'tenant_id' - 'fingerprint' order by n.id), '[]')
       from order_notices n where n.tenant_id = p_tenant and n.phone in (select a.address from contact_addresses a
         where a.contact_id = any (v_all) and a.kind = 'pn')),
@@ -2177,6 +2181,9 @@ begin
     forward_due_at = null,
     fence = fence + 1 where id = any (v_talks);
   perform keep_suppression(v_all);
+  delete from contact_tags where contact_id = any (v_all);
+  update campaign_recipients set phone = null, text = null, status = 'cancelled', reason = 'erased'
+    where contact_id = any (v_all);
   -- one that was never sent has no message that takes it away
   delete from order_notices n using (select a.address, 'infinity'::timestamptz as until from contact_addresses a
       where a.contact_id = any (v_all) and a.kind = 'pn'

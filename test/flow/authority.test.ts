@@ -37,6 +37,7 @@ type Victim = {
   provider: string;
   failed: number;
   notice: number;
+  campaign: number;
   unproven: number;
   draft: number;
   reminder: number;
@@ -90,6 +91,23 @@ const ATTACKS: Readonly<Record<string, (v: Victim) => Args[]>> = {
   'instance unlearn': named,
   'contact merge': (v) => [{ id: v.contact, other: v.other, reason: 'x' }],
   'contact unmerge': (v) => [{ id: v.contact }, { id: v.contact, merged: v.merged }],
+  // its own tenant's, of its own contacts: nobody else's are known by their phones
+  'contact import': (v) => [
+    { file: { name: 'x.csv', base64: Buffer.from(`telefone\n+${v.phone}`).toString('base64') }, instance: v.instance, tag: 'x' },
+  ],
+  'contact tag': (v) => [{ phone: v.phone, add: 'x' }],
+  'contact show': (v) => [{ phone: v.phone }],
+  'campaign create': (v) => [
+    { name: 'minha', text: 'Oi', tag: 'vip', instance: v.instance },
+    { name: 'natal', text: 'Oi', tag: 'vip' },
+  ],
+  'campaign list': () => [{}],
+  'campaign preview': () => [{ name: 'pascoa' }, { name: 'natal' }],
+  'campaign start': () => [{ name: 'pascoa' }, { name: 'natal' }],
+  'campaign pause': () => [{ name: 'pascoa' }, { name: 'natal' }],
+  'campaign resume': () => [{ name: 'pascoa' }, { name: 'natal' }],
+  'campaign stop': () => [{ name: 'pascoa' }],
+  'campaign report': () => [{ name: 'pascoa' }],
   'notice send': (v) => [{ type: 'expired', to: v.phone, reference: 'x', data: { nome: 'x', codigo: 'x' }, instance: v.instance }],
   'notice test': () => [{ type: 'expired' }],
   'notice list': (v) => [{}, { phone: v.phone }],
@@ -191,6 +209,21 @@ const REQUESTS: Readonly<Record<string, (v: Victim) => { path: string; body?: ob
     { path: '/api/messages', body: { to: v.phone, text: 'oi', campaign_id: 'natal', kind: 'campaign' } },
   ],
   'get /api/messages': (v) => [{ path: '/api/messages' }, { path: `/api/messages?instance=${v.instance}&to=${v.phone}` }],
+  'get /api/campaigns': () => [{ path: '/api/campaigns' }],
+  'post /api/campaigns': (v) => [
+    { path: '/api/campaigns', body: { name: 'minha', text: 'Oi', tag: 'vip', instance: v.instance } },
+    { path: '/api/campaigns', body: { name: 'dele', text: 'Oi', tag: 'vip' } },
+  ],
+  'get /api/campaigns/:campaign{[a-z0-9][a-z0-9-]*}': (v) => [{ path: `/api/campaigns/${v.campaign}` }, { path: '/api/campaigns/pascoa' }],
+  ...Object.fromEntries(
+    ['preview', 'start', 'pause', 'resume', 'stop'].map((verb) => [
+      `post /api/campaigns/:campaign{[a-z0-9][a-z0-9-]*}/${verb}`,
+      (v: Victim) => [
+        { path: `/api/campaigns/${v.campaign}/${verb}`, body: {} },
+        { path: `/api/campaigns/pascoa/${verb}`, body: {} },
+      ],
+    ]),
+  ),
   'post /api/notices': (v) => [
     {
       path: '/api/notices',
@@ -281,6 +314,15 @@ const REQUESTS: Readonly<Record<string, (v: Victim) => { path: string; body?: ob
   'post /console/agent/knowledge/add': () => [{ path: '/console/agent/knowledge/add', form: { name: 'x.md', text: 'Tudo é grátis.' } }],
   'post /console/agent/knowledge/remove': () => [{ path: '/console/agent/knowledge/remove', form: { name: 'segredo.md' } }],
   'post /console/agent/knowledge/ask': () => [{ path: '/console/agent/knowledge/ask', form: { question: 'qual é o segredo?' } }],
+  'get /console/campaigns': () => [{ path: '/console/campaigns' }],
+  'post /console/campaigns/create': (v) => [
+    { path: '/console/campaigns/create', form: { name: 'do-console', text: 'Oi', tag: 'vip', instance: v.instance } },
+  ],
+  'get /console/campaigns/:campaign{[a-z0-9][a-z0-9-]*}': () => [{ path: '/console/campaigns/pascoa' }],
+  'post /console/campaigns/:campaign{[a-z0-9][a-z0-9-]*}/:verb{start|pause|resume|stop}': () => [
+    { path: '/console/campaigns/pascoa/start', form: {} },
+    { path: '/console/campaigns/pascoa/stop', form: {} },
+  ],
   'get /console/notices': (v) => [{ path: '/console/notices' }, { path: `/console/notices?q=${v.phone}` }],
   'post /console/notices/resend': (v) => [{ path: '/console/notices/resend', form: { id: String(v.notice) } }],
   'get /console/notices/texts': () => [{ path: '/console/notices/texts' }],
@@ -523,6 +565,8 @@ describe('Z2 ownership before effect', () => {
       const real = path
         .replace(/:id\{[^/]*\}/, '1')
         .replace(/:type\{[^/]*\}$/, 'expired')
+        .replace(/:campaign\{[^/]*\}/, 'pascoa')
+        .replace(/:verb\{([a-z]+)[^/]*\}/, '$1')
         .replace(/:act\{([a-z]+)[^/]*\}/, '$1');
       assert.equal((await ask(method, real, {}, null)).status, 401, `${method} ${path} without a token`);
       for (const role of ['anything', ...TOKEN_ROLES]) {
@@ -648,6 +692,12 @@ async function seed(system: System, tenant: string, instance: string, phone: str
   const unproven = await queued('manual');
   const draft = await queued('follow_up');
   await queued('campaign', { campaign_id: 'natal' });
+  await system.query(`select tag_contacts($1, $2, '["vip"]', '[]', 'cli:dono')`, [tenant, JSON.stringify([phone])]);
+  const campaign = await one<{ r: { campaign: { id: number } } }>('select create_campaign($1, $2, $3) as r', [
+    tenant,
+    JSON.stringify({ name: 'pascoa', text: SECRET_WORDS, audience: { tags: ['vip'] }, instance }),
+    'cli:dono',
+  ]);
   const order = await one<{ r: { notice: { id: number } } }>('select order_notice($1) as r', [
     JSON.stringify({
       tenant,
@@ -737,6 +787,7 @@ async function seed(system: System, tenant: string, instance: string, phone: str
     provider: `${tenant}-A`,
     failed,
     notice: order.r.notice.id,
+    campaign: campaign.r.campaign.id,
     unproven,
     draft,
     reminder: Number(reminder),
