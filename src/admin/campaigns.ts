@@ -218,10 +218,8 @@ function changedText({ campaign, woken: awake }: Changed, format: FormatTime): s
   return [stateText(campaign, format), ...(awake ? [] : [NOT_WOKEN])].join('\n');
 }
 
-const STOPPED = { opt_outs: 'too many people asked for no more messages', deliveries: 'too few messages arrive' } as const;
-
 function stateText({ name, status, reason, starts_at: at, held }: CampaignRow, format: FormatTime): string {
-  const why = reason === null ? '' : ` by itself: ${STOPPED[reason]}`;
+  const why = reason === null ? '' : ` by itself because ${because(reason)}`;
   const when = status === 'scheduled' && at !== null ? ` for ${format(new Date(at))}` : '';
   const waits = held !== null && (status === 'running' || status === 'scheduled') ? `; held because ${because(`paused_${held}`)}` : '';
   return `${name} is ${status}${when}${why}${waits}.`;

@@ -82,7 +82,7 @@ export function importText({ tag, added, known, opted_out: out, refused: not, ro
     `${rows} rows: ${added} contacts are new, ${known} were known${out > 0 ? `, ${out} asked for no more messages` : ''}${tag === null ? '' : `; all have the tag ${tag}`}. ${not.length} rows were not taken.`,
     ...(guessed ? ['It was not UTF-8 and was read as Windows-1252: look at the accents.'] : []),
     ...not
-      .slice(0, SHOWN)
+      .filter((_, index) => index < SHOWN)
       .map(
         ({ line, fate, given, of }) => `  line ${line} ${FATES[fate] ?? fate}${of === null ? '' : ` (line ${of})`}: ${printable(given)}`,
       ),

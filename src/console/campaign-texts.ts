@@ -75,7 +75,7 @@ export function importTexts({ added, known, opted_out: out, rows, refused }: Lis
   return [
     `${rows} linhas: ${added} contatos novos, ${known} já conhecidos${out === 0 ? '' : `, ${out} pediram para não receber`}; ${refused.length} não entraram.`,
     ...refused
-      .slice(0, SHOWN)
+      .filter((_, index) => index < SHOWN)
       .map(({ line, fate, given, of }) => `Linha ${line} ${FATES[fate] ?? fate}${of === null ? '' : ` ${of}`}: ${given}`),
     ...(refused.length > SHOWN ? [`E mais ${refused.length - SHOWN}.`] : []),
   ];

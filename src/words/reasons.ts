@@ -140,6 +140,8 @@ export const REASONS: Readonly<Record<string, string>> = {
   // rules before a send, in their order
   duplicate: 'a message with the same Idempotency-Key was asked for before, and that one is sent',
   wrong_project: 'the database says that it belongs to another project than SUPABASE_PROJECT_REF',
+  opt_outs: 'too many of the last people that it was sent to asked for no more messages',
+  deliveries: 'too few of the last messages arrived',
   campaign_stopped: 'its campaign was ended by hand (npm run admin -- campaign stop)',
   no_phone: 'no phone number of the contact is known',
   no_name: 'the text has {nome} and the name of the contact is not known',

@@ -57,6 +57,7 @@ async function writtenBySql(): Promise<string[]> {
     ...all(text, /cancel_reminders\([^()]+,\s*'([^']+)'/g),
     ...all(text, /case when v_many then '(too_\w+)'/g),
     ...all(/create or replace function judge_own[\s\S]*?\$\$;/.exec(text)?.[0] ?? '', /then '([^']+)'/g),
+    ...all(/create or replace function campaign_audience[\s\S]*?\$\$;/.exec(text)?.[0] ?? '', /then '(\w+)'/g),
     ...all(/create or replace function order_notice_row[\s\S]*?\$\$;/.exec(text)?.[0] ?? '', /then '(\w+)'/g),
     ...scopes.map((scope) => `paused_${scope}`),
     // a literal that ends in _ is a prefix; what follows it is among the scopes
