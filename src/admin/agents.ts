@@ -1,4 +1,5 @@
 /** agent show, versions, publish, rollback, try (and agent-save.ts): the agent's words, whose versions never change. */
+import { listDirectives } from '../directives/calls.ts';
 import { z } from 'zod';
 import { listVersions, publishVersion, readVersion, recordTry, rollbackVersion } from '../turns/agent-calls.ts';
 import type { ListedVersion, StoredVersion } from '../turns/agent-calls.ts';
@@ -198,6 +199,9 @@ const attempt = defineCommand({
         agent: found,
         company: found.company ?? app.company,
         known: await createKnowledge(ctx.db, ctx.voyage).forTurn(tenant, { now: text, before: '' }),
+        directives: (await listDirectives(ctx.db, tenant, false, 100)).filter(
+          (each) => each.status === 'active' && (each.scope === 'global' || (each.scope === 'agent' && each.target === slug)),
+        ),
         text,
         now: new Date(),
         timeZone: app.timeZone,

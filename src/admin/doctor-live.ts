@@ -22,7 +22,7 @@ const SERVICE_MS = 8_000;
 
 /** `tools` null: there is no database. All calls run at once. */
 export async function lookLive(config: Config, tools: Tools | null): Promise<Found[]> {
-  const { claude, slack, chatwoot, meta } = config;
+  const { claude, slack, chatwoot, meta, google } = config;
   const calls: (Promise<Found> | null)[] = [
     claude === null ? null : callModel(claude),
     tools === null ? null : timed('the database', () => schemaVersion(tools.db)),
@@ -34,6 +34,9 @@ export async function lookLive(config: Config, tools: Tools | null): Promise<Fou
       : timed('Chatwoot', () =>
           get(`${chatwoot.url}/api/v1/accounts/${chatwoot.accountId}/inboxes`, { api_access_token: chatwoot.apiKey }),
         ),
+    ...[google?.briefingsFolderId, google?.templatesFolderId].map((folder) =>
+      google === null || folder == null ? null : timed('Google', () => askGoogle(google, folder)),
+    ),
     meta === null
       ? null
       : timed('Meta', () =>
@@ -103,6 +106,12 @@ async function askSlack({ bot, apiUrl }: NonNullable<Config['slack']>): Promise<
     const { ok, error } = z.object({ ok: z.boolean(), error: z.string().optional() }).parse(await response.json());
     if (!ok) throw new Error(error ?? 'it says no');
   });
+}
+
+async function askGoogle(google: NonNullable<Config['google']>, folder: string): Promise<void> {
+  const { createDrive } = await import('../google/client.ts');
+  const listed = await createDrive(google).list(folder, AbortSignal.timeout(SERVICE_MS));
+  if (!listed.ok) throw new Error(listed.message);
 }
 
 async function get(url: string, headers: Record<string, string>): Promise<void> {

@@ -4,8 +4,8 @@ import { DEFAULT_COMPLEX_MODEL, DEFAULT_MODEL } from '../claude/models.ts';
 import type { Llm } from '../claude/llm.ts';
 import type { Known } from '../knowledge/knowledge.ts';
 import { runAgent } from './agent.ts';
-import type { AgentVersion, Effect } from './calls.ts';
-import { buildPrompt } from './prompt.ts';
+import type { AgentVersion, Effect, PromptDirective } from './calls.ts';
+import { buildPrompt, general } from './prompt.ts';
 import { promptHash } from './prefix.ts';
 import { TOOLS } from './tools/all.ts';
 
@@ -16,6 +16,8 @@ export type Trial = {
   company: string | null;
   /** What the company knows of what is asked. */
   known: Known;
+  /** What the team tells it, to all contacts. */
+  directives: readonly PromptDirective[];
   text: string;
   now: Date;
   timeZone: string;
@@ -42,7 +44,7 @@ export type Tried = {
 };
 
 /** Contract: never throws, ends within LLM_TURN_TIMEOUT_SECONDS. It costs what an answer costs. */
-export async function tryVersion({ llm, claude, agent, company, known, text, now, timeZone }: Trial): Promise<Tried> {
+export async function tryVersion({ llm, claude, agent, company, known, directives, text, now, timeZone }: Trial): Promise<Tried> {
   const own = { ...agent, id: 0 };
   const model = agent.model ?? claude.model;
   const at = new Date(now);
@@ -66,6 +68,7 @@ export async function tryVersion({ llm, claude, agent, company, known, text, now
         agent: own,
         company,
         known,
+        directives,
         contactName: null,
         memory: [],
         history: [],
@@ -97,6 +100,6 @@ export async function tryVersion({ llm, claude, agent, company, known, text, now
     cache_write_tokens: sum((call) => call.cache_write_tokens),
     cost_usd: unpriced > 0 && unpriced === outcome.modelCalls.length ? null : sum((call) => call.cost_usd ?? 0),
     unpriced,
-    prompt_hash: promptHash(own, company),
+    prompt_hash: promptHash(own, company, general(directives)),
   };
 }

@@ -275,7 +275,7 @@ async function answer(
       declinedBy: claim.pending.flatMap((message) => message.refused_by ?? []),
       tools: observes ? [...OBSERVER_TOOLS] : [...TOOLS.filter((tool) => agent.tools.includes(tool.name)), ...business.tools],
       endsWithCalls: observes,
-      situation: { pending: claim.pending, now: claim.now, timeZone: ctx.config.app.timeZone },
+      situation: { pending: claim.pending, now: claim.now, timeZone: ctx.config.app.timeZone, hours: ctx.config.outbound.hours },
       check: observes
         ? null
         : (text, { prompt, toolCalls }) =>

@@ -4,6 +4,7 @@ import { mkdtemp, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { test } from 'node:test';
+import { lookLive } from '../../src/admin/doctor-live.ts';
 import { commandNamed, runCommand } from '../../src/admin/all.ts';
 import { JOBS } from '../../src/crons/all.ts';
 import { createDrive } from '../../src/google/client.ts';
@@ -216,4 +217,16 @@ test('M2: texts of notices by the name of their type; a wrong placeholder is tol
   assert.equal(await run(system, 'sync_templates'), 2);
   assert.equal(await textOf('order_shipped'), 'Oi {nome}');
   assert.equal(await textOf('picked_up'), null);
+});
+
+test('P15 M1: doctor --live looks into both folders and says with whom to share', async (t) => {
+  const system = await open(t);
+  const found = async () =>
+    (await lookLive({ ...system.config, claude: null, slack: null }, null)).map(({ status, says }) => `${status}: ${says}`);
+  assert.match((await found()).join('\n'), /^ok: Google answered in \d+ ms\nok: Google answered/);
+  system.google.folder('avisos', { shared: false });
+  assert.match(
+    (await found()).join('\n'),
+    /Google does not answer: the folder avisos is not there, or is not shared: share it with agente@/,
+  );
 });

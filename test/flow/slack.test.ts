@@ -201,6 +201,20 @@ test('A9 what is dangerous needs a confirmation of the same person in the same c
   assert.equal(await dead(), 1);
 });
 
+test('M1 A9 instrução in Slack is asked back with its words, and holds after the yes', async (t) => {
+  const system = await open(t);
+  const words = 'Instrução até daqui a 3 dias: Frete grátis, porque é Natal!';
+  assert.match(
+    await say(system, words),
+    /^Vou dizer ao agente, a partir da próxima mensagem: "Frete grátis, porque é Natal!" até daqui a 3 dias\. Escreva \*confirmar\*/,
+  );
+  assert.deepEqual(await system.query('select id from directives'), []);
+  assert.match(await say(system, 'confirmar'), /^📌 Instrução 1 em vigor até /);
+  assert.deepEqual(await system.query('select status, text, created_by, ends_at is not null as ends from directives'), [
+    { status: 'active', text: 'Frete grátis, porque é Natal!', created_by: `slack:${ANA}`, ends: true },
+  ]);
+});
+
 test('H14 our own words, other bots and other events mean nothing; a slash command is a command', async (t) => {
   const system = await open(t);
   for (const fields of [

@@ -5,6 +5,7 @@ import { TOOLS } from '../../src/turns/tools/all.ts';
 import { handoffToHuman } from '../../src/turns/tools/handoff-to-human.ts';
 import { optOut } from '../../src/turns/tools/opt-out.ts';
 import { react } from '../../src/turns/tools/react.ts';
+import { cancelReminders, setReminder } from '../../src/turns/tools/reminders.ts';
 import { remember } from '../../src/turns/tools/remember.ts';
 import type { ToolSituation } from '../../src/turns/tools/tool.ts';
 
@@ -77,4 +78,33 @@ test('L1 react: one emoji, to the newest message of the contact', () => {
     assert.deepEqual(react.effect({ emoji }, SITUATION).effect, { type: 'react', message_id: 8, emoji }, emoji);
   for (const emoji of ['a', 'ok', '👍👍', ':)', '👍 ', '1', '#']) assert.deepEqual(react.effect({ emoji }, SITUATION).effect, null, emoji);
   assert.equal(react.effect({ emoji: '👍' }, { ...SITUATION, pending: [] }).ok, false);
+});
+
+test('L11: set_reminder takes words, and says what is meant, asks back, or says when it would leave', () => {
+  const hours = { start: '08:00', end: '20:00', weekdays: [1, 2, 3, 4, 5] };
+  const asked = (input: object, situation: Partial<ToolSituation> = {}) =>
+    setReminder.effect(setReminder.input.parse(input), { ...SITUATION, hours, ...situation });
+  assert.deepEqual(asked({ when: 'terça às 10', about: 'levar o contrato' }), {
+    ok: true,
+    output: 'Lembrete marcado para terça-feira, 01/12/2026, às 10:00. Diga isso ao cliente.',
+    effect: { type: 'remind', about: 'levar o contrato', words: 'terça às 10', due_at: new Date('2026-12-01T13:00:00Z'), event_at: null },
+  });
+  const event = asked({ when: 'amanhã cedo', about: 'a consulta', event: 'amanhã às 15h' });
+  assert.match(event.output, /quinta-feira, 26\/11\/2026, às 08:00; a coisa é quinta-feira, 26\/11\/2026, às 15:00/);
+  for (const [input, words] of [
+    [{ when: 'semana que vem', about: 'x' }, /Que dia da semana\?/],
+    [{ when: '31 de fevereiro', about: 'x' }, /Esse dia não existe/],
+    [{ when: 'ontem', about: 'x' }, /já passou/],
+    [{ when: 'amanhã às 9', about: 'a consulta de amanhã' }, /não vai o dia/],
+    [{ when: 'amanhã às 16h', about: 'x', event: 'amanhã às 15h' }, /seria depois/],
+    [{ when: 'amanhã às 9', about: 'x', event: 'algum dia' }, /Que dia\?/],
+  ] as const) {
+    const { ok, output, effect } = asked(input);
+    assert.deepEqual([ok, effect], [false, null], output);
+    assert.match(output, words);
+  }
+  for (const when of ['amanhã às 21h', 'sábado às 10h'])
+    assert.match(asked({ when, about: 'x' }).output, /Nessa hora não enviamos mensagens \(08:00 às 20:00\)/);
+  assert.doesNotMatch(asked({ when: 'amanhã às 21h', about: 'x' }, { hours: null }).output, /não enviamos/);
+  assert.deepEqual(cancelReminders.effect({}, SITUATION).effect, { type: 'cancel_reminders' });
 });

@@ -2,7 +2,9 @@ import { z } from 'zod';
 import { momentOf, momentWords } from '../../words/dates.ts';
 import { foldWords } from '../../words/fold.ts';
 import { zoneOf } from '../../words/zone.ts';
+import type { Zone } from '../../words/zone.ts';
 import { defineWrite } from './tool.ts';
+import type { ToolSituation } from './tool.ts';
 
 /** A day in the words that are kept would be wrong on the day they are read. In plain words. */
 const RELATIVE_DAY = /\b(?:hoje|amanha|ontem|depois de amanha|(?:semana|mes) que vem)\b/;
@@ -22,7 +24,7 @@ export const setReminder = defineWrite({
       .optional()
       .describe('Quando é a coisa em si, nas palavras do cliente, se for outro momento que o do lembrete: "quinta às 15h"'),
   }),
-  effect({ when, about, event }, { now, timeZone }) {
+  effect({ when, about, event }, { now, timeZone, hours = null }) {
     const zone = zoneOf(timeZone);
     if (RELATIVE_DAY.test(foldWords(about)))
       return refused('Em `about` não vai o dia: ele muda até a mensagem sair. Ponha quando é a coisa em `event`.');
@@ -32,9 +34,13 @@ export const setReminder = defineWrite({
     if (thing?.kind === 'ask') return refused(`Não está claro quando é. Pergunte ao cliente: ${thing.question}`);
     if (thing !== null && thing.at < due.at)
       return refused(`O lembrete seria depois: ${due.words}, e a coisa é ${thing.words}. Pergunte ao cliente quando lembrar.`);
+    const held =
+      hours === null || isWithin(due.at, hours, zone)
+        ? ''
+        : ` Nessa hora não enviamos mensagens (${hours.start} às ${hours.end}): ele sai quando o horário abrir. Diga isso e ofereça outra hora.`;
     return {
       ok: true,
-      output: `Lembrete marcado para ${momentWords(due.at, zone)}${thing === null ? '' : `; a coisa é ${thing.words}`}. Diga isso ao cliente.`,
+      output: `Lembrete marcado para ${momentWords(due.at, zone)}${thing === null ? '' : `; a coisa é ${thing.words}`}. Diga isso ao cliente.${held}`,
       effect: { type: 'remind', about, words: when, due_at: due.at, event_at: thing?.at ?? null },
     };
   },
@@ -48,6 +54,12 @@ export const cancelReminders = defineWrite({
     return { ok: true, output: 'Os lembretes que ainda não saíram foram cancelados.', effect: { type: 'cancel_reminders' } };
   },
 });
+
+function isWithin(at: Date, { start, end, weekdays }: NonNullable<ToolSituation['hours']>, zone: Zone): boolean {
+  const wall = new Date(at.getTime() + zone.offset(at.getTime()));
+  const time = wall.toISOString().slice(11, 16);
+  return time >= start && time < end && weekdays.includes(wall.getUTCDay() || 7);
+}
 
 function refused(output: string): { ok: false; output: string; effect: null } {
   return { ok: false, output, effect: null };

@@ -8,6 +8,8 @@ export type ToolSituation = {
   /** The database's time at the claim, and the clocks that the contact means. */
   now: Date;
   timeZone: string;
+  /** When what answers nobody may leave, but for holidays; null or left out: always. Weekdays from Monday, 1, on. */
+  hours?: { start: string; end: string; weekdays: readonly number[] } | null;
 };
 
 /** What the model is told; with `ok: false` in words that it can act on. */
