@@ -2007,6 +2007,12 @@ begin
       where ended_at < v_messages),
     gone as (delete from approvals a using old where a.write_id = old.id)
   delete from tool_writes w using old where w.id = old.id;
+  delete from reminders where id in (select id from (select id, ended_at from reminders order by id limit p_limit)
+    oldest where ended_at < v_messages);
+  get diagnostics v_n = row_count; v_counts := v_counts || v_n;
+  delete from follow_ups where id in (select id from (select id, ended_at from follow_ups order by id limit p_limit)
+    oldest where ended_at < v_messages);
+  get diagnostics v_n = row_count; v_counts := v_counts || v_n;
   delete from messages where id in (select id from (select id, created_at, status from messages order by id
     limit p_limit) oldest
     where created_at < v_messages and status not in ('received', 'queued', 'sending', 'uncertain')
