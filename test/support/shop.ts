@@ -13,10 +13,10 @@ const ADMIN = { id: 'cli:test', tenant: 'default' };
 /** Somebody new for each test: the abuse gates count what one contact says. `paid` and `sent` are the numbers of its orders. */
 export type Customer = { id: string; phone: string; paid: string; sent: string };
 let customers = 0;
-export function newCustomer(system: System): Customer {
+export function newCustomer(system: System, name = 'Maria'): Customer {
   const last = String(1_000 + ++customers);
   const phone = `551191234${last}`;
-  return { ...system.simulator.addContact({ name: 'Maria', phone }), phone, paid: `${last}1`, sent: `${last}2` };
+  return { ...system.simulator.addContact({ name, phone }), phone, paid: `${last}1`, sent: `${last}2` };
 }
 
 export type Json = Record<string, unknown>;
