@@ -2,7 +2,7 @@
  * The whole product on this machine: a Postgres of its own, api, worker and scheduler as the processes that production runs, and
  * the simulator in place of WhatsApp (and of Claude, when there is no ANTHROPIC_API_KEY). `./scripts/dev` starts it.
  */
-import { randomBytes } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
@@ -123,7 +123,10 @@ async function runAll(wished: { api: number; simulator: number }, who: Who, stop
   await migrate(environment, stop.signal);
   await ensureConsoleUser(postgres.urlOf('postgres'), secrets.console);
   const { DATABASE_URL: databaseUrl = '' } = own;
-  const taught = await teach(databaseUrl, who);
+  const taught = await teach(databaseUrl, who, {
+    origin: `http://127.0.0.1:${ports.simulator}`,
+    secrets: { current: secretsKey(secrets), previous: null },
+  });
   if (taught !== null) say('dev', taught);
   const token = await operatorToken(secrets.jwt);
 
@@ -246,7 +249,15 @@ function ownEnvironment({ ports, secrets, databaseUrl }: { ports: Ports; secrets
     ...(hasChannel() ? {} : { SLACK_WEBHOOK_URL: `${simulator.url}/slack/hook` }),
     EVOLUTION_WEBHOOK_SECRET: secrets.webhook,
     JWT_SECRET_KEY: secrets.jwt,
+    SECRETS_KEY: secretsKey(secrets),
+    // the simulator's order service
+    HTTP_ALLOW_PRIVATE: `127.0.0.1:${ports.simulator}`,
   };
+}
+
+/** Seals what is kept in this machine's database. */
+function secretsKey({ jwt }: Secrets): string {
+  return createHash('sha256').update(`secrets of ${jwt}`).digest('hex');
 }
 
 /** The caller's, without what names a real WhatsApp, a real database or production: a shell that was set up for it cannot send to real people from here. */

@@ -4,6 +4,7 @@
 
 import { blocksOf, type ApiMessage } from './claude-check.ts';
 import { answerFrom, asksSomething, readPrompt, type Reading } from './persona-reading.ts';
+import { aboutOrder } from './persona-orders.ts';
 import { asksForDescription, shownIn } from './pictures.ts';
 import { textField, type Json, type ScriptTurn } from './types.ts';
 
@@ -117,6 +118,8 @@ export function personaReply(body: Json): Reply {
     const call = { name: 'handoff_to_human', input: { reason: 'o contato aceitou falar com uma pessoa', summary: askedBefore(messages) } };
     return { text: CALLED, tools: !answered && offers(body, call.name) ? [call] : [] };
   }
+  const order = aboutOrder(text, messages, (name) => offers(body, name));
+  if (order !== null) return order;
   const reading = readPrompt(body);
   const texts: string[] = [];
   const tools: Reply['tools'] = [];

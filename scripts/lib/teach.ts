@@ -10,6 +10,12 @@ import { listVersions, publishVersion, readVersion, saveVersion } from '../../sr
 import { defaultAgent } from '../../src/turns/default-agent.ts';
 import { TOOLS } from '../../src/turns/tools/all.ts';
 import { parseVersion } from '../../src/turns/version-words.ts';
+import { ORDERS_TOKEN } from '../../simulator/orders.ts';
+import { sealSecret } from '../../src/process/secrets.ts';
+import type { SecretKeys } from '../../src/process/secrets.ts';
+import { listTools, saveTool, setTenantSecret } from '../../src/tools/calls.ts';
+import { secretOwner } from '../../src/tools/client.ts';
+import { readDefinition } from '../../src/tools/definition-words.ts';
 import { projectRoot } from './tools.ts';
 
 /** The sample shop: somebody to speak for, and something to say. */
@@ -20,12 +26,17 @@ const DOCUMENTS = path.join(projectRoot, 'samples/loja');
 /** Whose agent it is; null: the sample shop's. */
 export type Who = { company: string; name: string } | null;
 
+const TOOL_FILES = path.join(projectRoot, 'samples/ferramentas');
+
+/** Where the sample shop's orders are, and what seals the secret for it. */
+export type Shop = { origin: string; secrets: SecretKeys };
+
 const OF = { tenant: 'default', slug: 'default', by: 'dev' };
 /** Longer than the audit of one day of trying. */
 const MOST = 1_000;
 
 /** Resolves with what was taught, in words; null: somebody has done it before. Idempotent. Errors: those of the database and of the sample's files. */
-export async function teach(databaseUrl: string, who: Who): Promise<string | null> {
+export async function teach(databaseUrl: string, who: Who, shop: Shop): Promise<string | null> {
   return withDoor(databaseUrl, async (db) => {
     const versions = await listVersions(db, OF.tenant, OF.slug, MOST);
     if (versions.some((each) => each.created_by !== 'setup')) return null;
@@ -44,7 +55,7 @@ export async function teach(databaseUrl: string, who: Who): Promise<string | nul
     const version = await saveVersion(db, OF, { ...words, tools: TOOLS.map(({ name }) => name), note: 'the first start' });
     await publishVersion(db, { ...OF, version, reason: null });
     if (who !== null) return `${who.name} of ${who.company} answers; npm run admin -- agent show says what is missing`;
-    return `${words.name} of ${SAMPLE_COMPANY}, the sample shop, answers${await teachDocuments(db)}`;
+    return `${words.name} of ${SAMPLE_COMPANY}, the sample shop, answers${await teachDocuments(db)}${await teachTools(db, shop)}`;
   });
 }
 
@@ -58,6 +69,20 @@ async function teachDocuments(db: Door): Promise<string> {
     if (!read.ok) throw new Error(read.message);
   }
   return `, and knows its ${files.length} documents (npm run admin -- knowledge list)`;
+}
+
+/** The sample's tools, for the simulator's order service. Who has some, or removed them, keeps what it has. */
+async function teachTools(db: Door, { origin, secrets }: Shop): Promise<string> {
+  const wasTaught = (await listAudit(db, OF.tenant, MOST, null)).some(({ action }) => action === 'tool.add');
+  if (wasTaught || (await listTools(db, OF.tenant)).length > 0) return '';
+  await setTenantSecret(db, OF.tenant, 'LOJA', sealSecret(secrets, ORDERS_TOKEN, secretOwner(OF.tenant, 'LOJA')), OF.by);
+  for (const name of (await readdir(TOOL_FILES)).toSorted()) {
+    const given = JSON.parse(await readFile(path.join(TOOL_FILES, name), 'utf8')) as object;
+    const read = readDefinition({ ...given, origin }, []);
+    if (!read.ok) throw new Error(`${name}: ${read.faults.join('; ')}`);
+    await saveTool(db, OF.tenant, read.definition, MOST, OF.by);
+  }
+  return '; it looks up and cancels orders (npm run admin -- tool list)';
 }
 
 /** Who answers, for the chat page. */

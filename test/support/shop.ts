@@ -6,7 +6,7 @@ import { commandNamed, runCommand } from '../../src/admin/all.ts';
 import type { Outcome } from '../../src/admin/command.ts';
 import type { System } from './system.ts';
 
-const SAMPLES = new URL('../../samples/loja/ferramentas/', import.meta.url);
+const SAMPLES = new URL('../../samples/ferramentas/', import.meta.url);
 export const KEY = 'a-key-of-the-tests-that-is-long-enough';
 const ADMIN = { id: 'cli:test', tenant: 'default' };
 

@@ -10,7 +10,7 @@ import type { ToolDefinition } from '../../src/tools/definition-words.ts';
 type Json = Record<string, unknown>;
 
 const sample = (name: string): Json =>
-  JSON.parse(readFileSync(new URL(`../../samples/loja/ferramentas/${name}.json`, import.meta.url), 'utf8')) as Json;
+  JSON.parse(readFileSync(new URL(`../../samples/ferramentas/${name}.json`, import.meta.url), 'utf8')) as Json;
 const LOOK = sample('consultar_pedido');
 const CANCEL = sample('cancelar_pedido');
 const arg = (source: string, more: Json = {}): Json => ({ source, type: 'string', description: 'um valor', ...more });
