@@ -2,7 +2,7 @@
 import { cut } from '../words/cut.ts';
 import { html } from 'hono/html';
 import { z } from 'zod';
-import { isPassword, passwordsBusy } from '../people/passwords.ts';
+import { isPassword, passwordPlace } from '../people/passwords.ts';
 import { beginLogin, closeSession, hasUsers, openSession, wrongPassword } from '../people/user-calls.ts';
 import { createNewest } from '../process/newest.ts';
 import { createRateLimit } from '../process/rate-limit.ts';
@@ -66,7 +66,9 @@ export function loginRoutes(routes: Routes, process: Process): void {
       const again = (words: string, status: 401 | 403 | 429): Promise<Response> => show(c, loginPage(config, { to, email, words }), status);
       if (!isOwnPage(c)) return again('Este pedido veio de outro site. Entre por aqui.', 403);
       const source = sourceOfRequest(c, config.http.trustedProxyHops);
-      if (attempts.take(source, performance.now()) !== null || passwordsBusy(entered.has(source))) {
+      // A place is taken before anything is waited for, or all who come at once would find one.
+      using place = attempts.take(source, performance.now()) === null ? passwordPlace(entered.has(source)) : null;
+      if (place === null) {
         c.header('Retry-After', '60');
         return again('Muitas tentativas de uma vez. Espere um minuto.', 429);
       }

@@ -1,7 +1,7 @@
 /** /console/password: a user chooses a password; at the first login it comes before everything else. */
 import { cut } from '../words/cut.ts';
 import { html } from 'hono/html';
-import { hashPassword, isPassword, passwordFault, passwordsBusy } from '../people/passwords.ts';
+import { hashPassword, isPassword, passwordFault, passwordPlace } from '../people/passwords.ts';
 import { beginLogin, changePassword, wrongPassword } from '../people/user-calls.ts';
 import { contextOf } from '../routes/context-of.ts';
 import { giveSession, newSession } from '../routes/session.ts';
@@ -35,7 +35,8 @@ export function passwordRoutes(routes: Routes, site: Site): void {
       const fault = passwordFault(chosen ?? '', visitor.email);
       if (fault !== null) return again(fault);
       if (chosen === current) return again('Escolha uma senha diferente da atual.');
-      if (passwordsBusy(true)) return again('Muitas senhas de uma vez. Espere um pouco.');
+      using place = passwordPlace(true);
+      if (place === null) return again('Muitas senhas de uma vez. Espere um pouco.');
       const { db } = contextOf(process);
       // As a login: guesses at the current one count.
       const begun = await beginLogin(db, visitor.email);

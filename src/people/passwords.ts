@@ -11,23 +11,24 @@ const SALT_BYTES = 16;
 
 /** One at a time: each takes memory, and people who log in at once can wait. */
 let last: Promise<unknown> = Promise.resolve();
-let waiting = 0;
+
+function inTurn<T>(work: () => Promise<T>): Promise<T> {
+  const mine = last.then(work);
+  last = mine.catch(() => {});
+  return mine;
+}
+
+let taken = 0;
 /** More than so many at once are no people. */
 const MOST_WAITING = 30;
 /** Beyond these, for those who have been here before: strangers from many places cannot keep them out. */
 const KEPT_PLACES = 15;
 
-function inTurn<T>(work: () => Promise<T>): Promise<T> {
-  const mine = last.then(work);
-  last = mine.catch(() => {});
-  waiting++;
-  void last.then(() => waiting--);
-  return mine;
-}
-
-/** Passwords are being compared already, as many as anybody may wait for; `known`: who asks has been here before. */
-export function passwordsBusy(known: boolean): boolean {
-  return waiting >= MOST_WAITING + (known ? KEPT_PLACES : 0);
+/** A place to have a password compared, until it is disposed of; null: as many wait as anybody may wait for. `known`: who asks has been here before. */
+export function passwordPlace(known: boolean): Disposable | null {
+  if (taken >= MOST_WAITING + (known ? KEPT_PLACES : 0)) return null;
+  taken++;
+  return { [Symbol.dispose]: () => void taken-- };
 }
 
 export async function hashPassword(password: string): Promise<string> {
