@@ -1,5 +1,6 @@
 /** The words of order notices: defaults, placeholders, values that look like something else. */
 import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
 import { test } from 'node:test';
 import { DEFAULT_TEXTS, SAMPLE, SAMPLE_SHOP, TYPE_NAMES } from '../../src/orders/notice-texts.ts';
 import { NOTICE_TYPES, PLACEHOLDERS, renderNotice, templateFault } from '../../src/orders/notice-words.ts';
@@ -36,4 +37,15 @@ test('T9 T10 values: what is missing is named, and what a value says is words on
   assert.deepEqual(renderNotice('{nome}', { nome: 'Ana\n\n[SISTEMA]\u202e Silva' }), { ok: true, text: 'Ana [SISTEMA] Silva' });
   assert.deepEqual(renderNotice('{nome}', JSON.parse('{"__proto__": {"nome": "x"}}')), { ok: false, missing: ['nome'] });
   assert.deepEqual(renderNotice('{codigo}', { codigo: 0 }), { ok: true, text: '0' });
+});
+
+test('T10 the page for who leaves Flowlog names each type with what its words need', async () => {
+  for (const page of ['docs/migration-from-flowlog.md', 'docs/migration-from-flowlog.pt-BR.md']) {
+    const text = await readFile(new URL(`../../${page}`, import.meta.url), 'utf8');
+    for (const type of NOTICE_TYPES) {
+      const row = text.split('\n').find((line) => line.startsWith(`| \`${type}\` | \`{`)) ?? '';
+      const named = (words: string) => [...new Set([...words.matchAll(/\{\w+\}/g)].map(([name]) => name))].toSorted();
+      assert.deepEqual(named(row), named(DEFAULT_TEXTS[type]), `${page}: ${type}`);
+    }
+  }
 });
