@@ -133,6 +133,15 @@ export function createEvents(log: Logger, mode: string) {
       log.info({ ...turnIds(claim), outcome, ...fields }, 'Turn ended');
     },
 
+    /** The agent stops answering somebody who costs money and is no customer; once, what comes then is not told again. */
+    contactQuieted(claim: TurnClaim, reason: string, environment: string): void {
+      const hint =
+        environment === 'production'
+          ? 'handoff return ID lets the agent answer again'
+          : 'a script that writes like a machine is treated as one: write slower and in different words, or set ABUSE_GATES=false';
+      log.warning({ ...turnIds(claim), reason, hint }, 'The agent stops answering: the other side writes like a machine or too much');
+    },
+
     modelUsed(claim: TurnClaim, call: ModelCallRecord): void {
       countCall(tenantLabel(claim.tenant_id), call);
       log.info({ ...turnIds(claim), ...call }, 'Model called');

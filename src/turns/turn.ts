@@ -153,6 +153,7 @@ async function take(ctx: Context, claim: TurnClaim, read: Files, signal: AbortSi
       const { reason, quietSeconds: seconds } = decision;
       const quiet = seconds === null ? {} : { quiet: { reason, seconds } };
       const effects = [needsPerson(reason, false)];
+      if (decision.say !== null) ctx.events.contactQuieted(claim, reason, ctx.config.app.environment);
       return decision.say === null
         ? { kind: 'skip', reason, ...quiet }
         : { kind: 'answer', reason, ...quiet, effects, parts: partsOf(ctx, claim, say[decision.say], 'reply') };

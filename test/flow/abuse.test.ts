@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { admin, adminDone } from '../support/admin.ts';
+import { picture } from '../../simulator/pictures.ts';
 import { openStage, sendDue, turnsUntilDone } from '../support/turns.ts';
 import type { Stage } from '../support/turns.ts';
 
@@ -81,6 +82,37 @@ test('X8 a flood costs no model call', async (t) => {
   assert.equal(texts(stage).length, 1);
   await say(stage, 'compre já');
   assert.equal(texts(stage).length, 1);
+});
+
+test('X8 a flood of pictures is not looked at, and what a person sends at once is', async (t) => {
+  const stage = await openStage(t);
+  const album = async (count: number): Promise<number> => {
+    const before = (await stage.system.query('select 1 from messages')).length;
+    for (let n = 0; n < count; n++) {
+      const media = { kind: 'image' as const, base64: picture(`foto ${before + n}`).toString('base64') };
+      stage.system.simulator.inbound({ contactId: stage.maria, media });
+    }
+    await stage.system.until(async () => (await stage.system.query('select 1 from messages')).length === before + count, 'all of them');
+    const [row] = await stage.system.query<{ id: number }>('select id::int from conversations');
+    await turnsUntilDone(stage.ctx, row?.id ?? 0);
+    await sendDue(stage.ctx, row?.id ?? 0);
+    return stage.system.simulator.wire().claude.length;
+  };
+  const few = await album(3);
+  assert.ok(few >= 4, `${few} calls: three looks and an answer`);
+  assert.equal(await album(31), few);
+  assert.match(texts(stage).at(-1) ?? '', /^Vou parar de responder/);
+});
+
+test('X8 a script in development that writes like a machine meets a clear word in the log, once', async (t) => {
+  const stage = await openStage(t);
+  stage.system.simulator.script([{ match: '', text: 'Entendi.', repeat: true }]);
+  for (let n = 0; n < 9; n++) await say(stage, 'teste do meu script');
+  const told = stage.system.lines.filter(
+    ({ message }) => message === 'The agent stops answering: the other side writes like a machine or too much',
+  );
+  assert.equal(told.length, 1);
+  assert.match(JSON.stringify(told[0]), /WARN.*abuse_repeated.*write slower and in different words, or set ABUSE_GATES=false/);
 });
 
 test('X8 the same words again and again', async (t) => {

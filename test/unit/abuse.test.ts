@@ -105,9 +105,33 @@ test('X8 abuse: a bot that answers each answer, by its cadence', () => {
 });
 
 test('X8 abuse: a bot that answers each answer, by what it says', () => {
-  const menu = (n: number) => `Olá! Digite 1 para vendas, 2 para suporte. Protocolo ${1000 + n}`;
+  const menu = (n: number) => `Recebemos a sua mensagem e um consultor fala com você. Pedido ${1000 + n}`;
   assert.equal(judge(rounds(6, 90_000, (n) => 10_000 + n * 7_000, menu)), 'abuse_loop');
   assert.equal(judge(rounds(5, 90_000, (n) => 10_000 + n * 7_000, menu)), null);
+});
+
+const MENUS = [
+  'Olá! Digite 1 para vendas, 2 para suporte.',
+  'Opção inválida. Escolha uma das opções abaixo:',
+  'Não entendi sua resposta. Digite a opção desejada',
+  'Este é um atendimento automático da Padaria Sol',
+  'Mensagem automática: estamos fora do horário de atendimento',
+  'Anote o número do protocolo 88213',
+  'Seu atendimento foi encerrado por inatividade.',
+  'Não responda esta mensagem',
+  'Retornaremos assim que possível',
+  'Você está na posição 4 da fila',
+];
+
+test('X8 W11 abuse: what only a machine says, three times in a row, whatever its pace and however it is worded', () => {
+  for (let first = 0; first < MENUS.length; first++) {
+    const menu = (n: number) => MENUS[(first + n) % MENUS.length] ?? '';
+    const slow = (n: number) => 40_000 + n * 31_000;
+    assert.equal(judge(rounds(3, 300_000, slow, menu)), 'abuse_loop', menu(2));
+    assert.equal(judge(rounds(2, 300_000, slow, menu)), null);
+    const asked = (n: number) => (n === 2 ? 'o que é isso que me mandaram?' : menu(n));
+    assert.equal(judge(rounds(4, 300_000, slow, asked)), null, 'a person asks about it');
+  }
 });
 
 test('X8 abuse: a volley that leaves no time to read', () => {

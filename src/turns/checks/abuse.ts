@@ -5,6 +5,7 @@
  * The first time one polite line is said and a person is told; then it is quiet, and each further message of a machine prolongs the quiet.
  */
 import { foldWords } from '../../words/fold.ts';
+import { MENU, SERVING, SHORTHAND } from './machine-words.ts';
 
 export type AbuseReason = 'abuse_loop' | 'abuse_agent' | 'abuse_repeated' | 'abuse_flood' | 'abuse_daily_turns' | 'abuse_daily_tokens';
 
@@ -125,6 +126,9 @@ function roundsOf(messages: AbuseMessage[]): Round[] {
 }
 
 function isLoop(rounds: Round[]): boolean {
+  const newest = rounds.slice(-MENU_ROUNDS);
+  if (newest.length === MENU_ROUNDS && newest.every(({ reply }) => MENU.test(reply))) return true;
+
   const waits = rounds.slice(-LOOP_ROUNDS).map((round) => round.repliedAt.getTime() - round.answeredAt.getTime());
   if (waits.length === LOOP_ROUNDS && Math.max(...waits) <= LOOP_REPLY_MS && Math.max(...waits) - Math.min(...waits) <= LOOP_SPREAD_MS)
     return true;
@@ -202,13 +206,8 @@ function isComposed(text: string): boolean {
   );
 }
 
-/** In folded words. */
-const SHORTHAND =
-  /(?:^| )(?:vc|vcs|pq|tb|tbm|tmb|q|n|eh|ta|ne|oq|blz|obg|obgd|vlw|pfv|pf|mt|mto|cmg|ctz|hj|msg|qnd|qdo|qto|td|mds|aff|uai|opa|eita|ok|k+|rs+|ha(?:ha)+|he(?:he)+|hua(?:hua)*)(?= |$)/;
-
-/** How somebody speaks who serves: a customer asks, and offers no help. In folded words. */
-const SERVING =
-  /(?:posso|podemos|possa|poderia) (?:te |lhe |o |a |os |as )?(?:ajudar|ajuda lo|ajuda la|auxiliar|atender|atende lo|atende la|esclarecer)|(?:a|sua) disposicao|(?:agradec\w+|obrigad[oa]) (?:muito )?(?:o |pelo |por )(?:seu |sua )?(?:contato|mensagem|entrar em contato|retorno|interesse)|nossa equipe|nossos? (?:servicos?|produtos?|atendimento|horarios?|especialistas?|clientes)|nosso (?:time|site|cardapio|catalogo)|em que posso|como posso|fico feliz em|sera um prazer|atendente virtual|assistente virtual|temos (?:o prazer|varias|diversas|opcoes)|can i (?:help|assist)|may i (?:help|assist)|happy to (?:help|assist)|feel free|let me know if|glad to (?:help|assist)|our (?:team|services|products)|anything else i can|puedo ayudar|a su disposicion|nuestr[oa]s? (?:equipo|servicios?|productos?)/;
+/** What only a machine says, so often in a row as the first words of each reply. A person may paste one such line, and asks something about it. */
+const MENU_ROUNDS = 3;
 
 /** Share of letter pairs that two texts have in common, 0..1. */
 export function likeness(a: string, b: string): number {
