@@ -14218,6 +14218,8 @@ AS $function$
   from (select m, coalesce(w.attempts, 0) as attempts from conversations c
       join messages m on m.conversation_id = c.id left join media_waits w on w.message_id = m.id
     where c.id = p_conversation and m.type in ('audio', 'image', 'document', 'video')
+    and (c.deferred_since is not null or (select count(*) from (select from inbox x where x.conversation_id = c.id
+      limit 30) b) < 30)
     and m.id = any (array(select x.message_id from inbox x where x.conversation_id = p_conversation)
       || array(select d.message_id from media_waits d where d.conversation_id = p_conversation))
     and case when w.next_at <= p_now then m.media ->> 'read' in ('failed', 'later')

@@ -4055,7 +4055,8 @@ end $$;
 
 -- unread_media: the media of a conversation that is to be read now: what waits for an answer and has not been looked
 -- at, and what could not be read before and whose time has come. Pictures and documents are paid for where the agent
--- answers only. At most 100, those that have not been tried before the others: who has read them asks again. Read only.
+-- answers only. Of a burst of 30 and more nothing is read: it is a flood (checks/abuse.ts), unless it has waited for the
+-- model. At most 100, those that have not been tried before the others: who has read them asks again. Read only.
 -- Result: [{message_id, tenant_id, instance, provider_id, type, text, mimetype, file_name, seconds, bytes, attempts,
 --   many: see too_many_files}], in the contact's order; null: none.
 create or replace function unread_media(p_conversation bigint, p_now timestamptz)
@@ -4064,6 +4065,8 @@ returns jsonb language sql stable set search_path = public, pg_temp as $$
   from (select m, coalesce(w.attempts, 0) as attempts from conversations c
       join messages m on m.conversation_id = c.id left join media_waits w on w.message_id = m.id
     where c.id = p_conversation and m.type in ('audio', 'image', 'document', 'video')
+    and (c.deferred_since is not null or (select count(*) from (select from inbox x where x.conversation_id = c.id
+      limit 30) b) < 30)
     and m.id = any (array(select x.message_id from inbox x where x.conversation_id = p_conversation)
       || array(select d.message_id from media_waits d where d.conversation_id = p_conversation))
     and case when w.next_at <= p_now then m.media ->> 'read' in ('failed', 'later')
