@@ -1790,8 +1790,8 @@ end $$;
 
 -- unread_media: the media of a conversation that is to be read now: what waits for an answer and has not been looked
 -- at, and what could not be read before and whose time has come. Pictures and documents are paid for where the agent
--- answers only. Of a burst of 30 and more nothing is read: it is a flood (checks/abuse.ts), unless it has waited for the
--- model. At most 100, those that have not been tried before the others: who has read them asks again. Read only.
+-- answers only. Of a burst of 30 and more nothing is read: it is a flood (checks/abuse.ts), unless it has waited for
+-- the model. At most 100, those that have not been tried before the others: who has read them asks again. Read only.
 -- Result: [{message_id, tenant_id, instance, provider_id, type, text, mimetype, file_name, seconds, bytes, attempts,
 --   many: see too_many_files}], in the contact's order; null: none.
 create or replace function unread_media(p_conversation bigint, p_now timestamptz)
