@@ -1500,7 +1500,6 @@ alter table public.tool_writes enable row level security;
 CREATE INDEX tool_writes_conversation ON public.tool_writes USING btree (conversation_id, created_at);
 CREATE INDEX tool_writes_tool ON public.tool_writes USING btree (tool_id, created_at);
 CREATE INDEX tool_writes_under_way ON public.tool_writes USING btree (due_at) WHERE (status = ANY (ARRAY['queued'::text, 'sending'::text]));
-CREATE UNIQUE INDEX tool_writes_same ON public.tool_writes USING btree (tool_id, conversation_id, md5((input)::text)) WHERE (status = ANY (ARRAY['waiting'::text, 'queued'::text, 'sending'::text]));
 create policy runtime on public.tool_writes as permissive for all to service_role, whats_agents_runtime using (true) with check (true);
 grant delete, insert, select, update on public.tool_writes to service_role;
 grant delete, insert, select, update on public.tool_writes to whats_agents_runtime;
@@ -3407,8 +3406,11 @@ declare v_now timestamptz := clock(p_now); v tool_writes;
 begin
   update tool_writes set status = 'sending', claim = claim + 1, attempts = attempts + 1, worker = p_worker,
     sent_at = v_now, lease_until = v_now + make_interval(secs => p_lease_ms / 1000.0)
-    where id = (select id from tool_writes where status = 'queued' and due_at <= v_now
-      and (p_id is null or id = p_id) order by due_at limit 1 for update skip locked) returning * into v;
+    where id = (select w.id from tool_writes w join conversations c on c.id = w.conversation_id
+        join instances i on i.id = c.instance_id
+      where w.status = 'queued' and w.due_at <= v_now and (p_id is null or w.id = p_id)
+        and pause_reason(w.tenant_id, i.name, w.conversation_id, null) is null
+      order by w.due_at limit 1 for update of w skip locked) returning * into v;
   if not found then return null; end if;
   return jsonb_build_object('id', v.id, 'claim', v.claim, 'tenant', v.tenant_id, 'conversation_id', v.conversation_id,
     'key', v.key, 'definition', v.definition, 'request', v.request, 'attempts', v.attempts);
@@ -9681,6 +9683,11 @@ begin
   select * into v_tool from http_tools where id = (p_effect ->> 'tool_id')::bigint
     and tenant_id = p_conversation.tenant_id for no key update;
   if p_draft then v_risks := v_risks || 'draft'::text; end if;
+  -- turns that ask the same tool wait for each other by its row
+  if exists (select from tool_writes where tool_id = v_tool.id and conversation_id = p_conversation.id
+      and input = p_effect -> 'input' and status in ('waiting', 'queued', 'sending')) then
+    return;
+  end if;
   v_limits := coalesce(v_tool.definition -> 'limits', '{}');
   if v_tool.removed_at is not null or v_tool.version is distinct from (p_effect ->> 'version')::int then
     v_stop := 'tool_changed';
@@ -9700,8 +9707,7 @@ begin
       p_effect -> 'request', v_amount, v_risks, case when v_stop is not null then 'refused'
         when v_risks <> '{}' then 'waiting' else 'queued' end, v_stop, p_now, p_now,
       case when v_stop is not null then p_now end)
-    on conflict do nothing returning id into v_id;
-  if v_id is null then return; end if;
+    returning id into v_id;
   if v_stop is not null then
     perform open_handoff(p_conversation.id, p_turn.id, v_stop, v_tool.name, true, p_now);
   elsif v_risks <> '{}' then

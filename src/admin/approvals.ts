@@ -34,7 +34,7 @@ const approve = defineCommand({
   role: 'operator',
   run: (ctx, { id, reason }, actor) => decide(ctx, actor, { id, yes: true, reason: reason ?? null }),
   text: ({ approval, again, write, woken }) => {
-    const said = write === null ? 'Its call is under way.' : (WRITES[write] ?? write);
+    const said = write === null ? 'Its call is under way, or leaves when a pause ends.' : (WRITES[write] ?? write);
     return [`Approval ${approval} is given${again ? ' (you had given it already)' : ''}. ${said}`, ...(woken ? [] : [NOT_WOKEN])].join(
       '\n',
     );

@@ -60,7 +60,9 @@ const WRITES: Readonly<Record<string, string>> = {
 
 function doneText({ approval, decided, write }: Decided): Said {
   if (decided === 'refused') return { good: `Autorização ${approval} negada: nada sai, e o cliente é avisado.` };
-  return { good: `Autorização ${approval} dada. ${write === null ? 'A chamada já está em andamento.' : (WRITES[write] ?? write)}` };
+  return {
+    good: `Autorização ${approval} dada. ${write === null ? 'A chamada já está em andamento, ou sai quando a pausa acabar.' : (WRITES[write] ?? write)}`,
+  };
 }
 
 async function approvalsMarkup({ process, config, page }: Site, visitor: Visitor, said: Said | null): Promise<Markup> {

@@ -228,7 +228,7 @@ const REPLIES: Readonly<Record<string, (result: unknown, format: FormatTime) => 
   'approval approve': told(
     approvalDecided,
     ({ approval, again, write }) =>
-      `Autorização ${approval} ${again ? 'já tinha o seu sim' : 'dada'}. ${write === null ? 'A chamada já está em andamento.' : (WRITES[write] ?? write)}`,
+      `Autorização ${approval} ${again ? 'já tinha o seu sim' : 'dada'}. ${write === null ? 'A chamada já está em andamento, ou sai quando a pausa acabar.' : (WRITES[write] ?? write)}`,
   ),
   'approval refuse': told(approvalDecided, ({ approval }) => `Autorização ${approval} negada: nada sai, e o cliente é avisado.`),
   'draft discard': told(draftSettled, ({ draft }) => `Rascunho ${draft} recusado. A conversa fica com você.`),

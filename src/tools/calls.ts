@@ -165,9 +165,10 @@ export async function recordToolWrite(
   db: Door,
   { id, claim }: Pick<ClaimedWrite, 'id' | 'claim'>,
   end: WriteEnd,
-): Promise<{ recorded: boolean; conversation_id: number }> {
+): Promise<{ recorded: boolean; conversation_id: number | null }> {
   const answer = await db.call('record_tool_write', { p_id: id, p_claim: claim, p_end: end });
-  return z.object({ recorded: z.boolean(), conversation_id: z.number() }).parse(answer);
+  // null: the contact was erased meanwhile
+  return z.object({ recorded: z.boolean(), conversation_id: z.number().nullable() }).parse(answer);
 }
 
 const swept = z.object({

@@ -27,7 +27,7 @@ export async function sendToolWrite(ctx: WriteContext, id: number): Promise<Writ
   const end = writeEnd(await ctx.tools.client.call(claim.tenant, claim.definition, claim.request, { key: claim.key }), claim);
   const { recorded, conversation_id: conversation } = await persist(() => recordToolWrite(ctx.db, claim, end));
   if (recorded) ctx.events.toolWriteEnded(claim, end);
-  if (recorded && end.status !== 'queued') await ctx.queues.wakeSend(conversation).catch(() => {}); // the sweep finds the message
+  if (recorded && conversation !== null && end.status !== 'queued') await ctx.queues.wakeSend(conversation).catch(() => {}); // the sweep finds the message
   return end.status;
 }
 

@@ -1386,8 +1386,6 @@ create table tool_writes (
   ended_at         timestamptz
 );
 create index tool_writes_under_way on tool_writes (due_at) where status in ('queued', 'sending');
-create unique index tool_writes_same on tool_writes (tool_id, conversation_id, md5(input::text))
-  where status in ('waiting', 'queued', 'sending');
 create index tool_writes_tool on tool_writes (tool_id, created_at);
 create index tool_writes_conversation on tool_writes (conversation_id, created_at);
 

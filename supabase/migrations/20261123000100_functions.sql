@@ -10505,6 +10505,11 @@ begin
   select * into v_tool from http_tools where id = (p_effect ->> 'tool_id')::bigint
     and tenant_id = p_conversation.tenant_id for no key update;
   if p_draft then v_risks := v_risks || 'draft'::text; end if;
+  -- turns that ask the same tool wait for each other by its row
+  if exists (select from tool_writes where tool_id = v_tool.id and conversation_id = p_conversation.id
+      and input = p_effect -> 'input' and status in ('waiting', 'queued', 'sending')) then
+    return;
+  end if;
   v_limits := coalesce(v_tool.definition -> 'limits', '{}');
   if v_tool.removed_at is not null or v_tool.version is distinct from (p_effect ->> 'version')::int then
     v_stop := 'tool_changed';
@@ -10524,8 +10529,7 @@ begin
       p_effect -> 'request', v_amount, v_risks, case when v_stop is not null then 'refused'
         when v_risks <> '{}' then 'waiting' else 'queued' end, v_stop, p_now, p_now,
       case when v_stop is not null then p_now end)
-    on conflict do nothing returning id into v_id;
-  if v_id is null then return; end if;
+    returning id into v_id;
   if v_stop is not null then
     perform open_handoff(p_conversation.id, p_turn.id, v_stop, v_tool.name, true, p_now);
   elsif v_risks <> '{}' then
@@ -10638,7 +10642,7 @@ end $$;
 
 -- claim_tool_write: takes a write that may leave; who has it makes the call, once.
 -- Guarantee: of any number of callers one gets it; a row that was claimed is never given out again unless its caller
---   says that the call surely never left (record_tool_write).
+--   says that the call surely never left (record_tool_write). What is paused does not leave, and is due afterwards.
 -- Arguments: p_id this one; null: the oldest that is due. Result: {id, claim, tenant, conversation_id, key, definition,
 --   request, attempts} or null.
 create or replace function claim_tool_write(
@@ -10648,8 +10652,11 @@ declare v_now timestamptz := clock(p_now); v tool_writes;
 begin
   update tool_writes set status = 'sending', claim = claim + 1, attempts = attempts + 1, worker = p_worker,
     sent_at = v_now, lease_until = v_now + make_interval(secs => p_lease_ms / 1000.0)
-    where id = (select id from tool_writes where status = 'queued' and due_at <= v_now
-      and (p_id is null or id = p_id) order by due_at limit 1 for update skip locked) returning * into v;
+    where id = (select w.id from tool_writes w join conversations c on c.id = w.conversation_id
+        join instances i on i.id = c.instance_id
+      where w.status = 'queued' and w.due_at <= v_now and (p_id is null or w.id = p_id)
+        and pause_reason(w.tenant_id, i.name, w.conversation_id, null) is null
+      order by w.due_at limit 1 for update of w skip locked) returning * into v;
   if not found then return null; end if;
   return jsonb_build_object('id', v.id, 'claim', v.claim, 'tenant', v.tenant_id, 'conversation_id', v.conversation_id,
     'key', v.key, 'definition', v.definition, 'request', v.request, 'attempts', v.attempts);

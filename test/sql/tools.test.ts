@@ -222,6 +222,33 @@ test('X12: a call that surely never left is made again, one of which nobody know
   assert.deepEqual(await texts(it), ['Não deu.', 'Não deu.']);
 });
 
+test('X12: while something is paused no call leaves for it, whoever says yes; afterwards it does, once', async (t) => {
+  const it = await book(t, 1);
+  const [conversation = 0] = it.conversations;
+  await it.ask(conversation, { risks: ['always'] });
+  await it.one('select set_pause($1, $2, $3, $4, $5, null, $6) as r', ['default', 'ana', 'pausado', 'all', '', START]);
+  assert.equal((await it.decide(1, true, 'ana')).outcome, 'approved');
+  assert.deepEqual([await it.claim(1), await it.claim(null)], [null, null]);
+  assert.deepEqual(await it.statuses(), ['queued']);
+  await it.one('select set_pause($1, $2, $3, $4, $5, null, $6) as r', ['default', 'ana', 'ativo', 'all', '', later(1)]);
+  assert.deepEqual((await it.sweep(later(2))).due, [1]);
+  assert.equal((await Promise.all([it.claim(1, later(3)), it.claim(1, later(3))])).filter((each) => each !== null).length, 1);
+});
+
+test('X12: two conversations of one person become one, with the same call open in both', async (t) => {
+  const it = await book(t, 2);
+  for (const conversation of it.conversations) await it.ask(conversation, { risks: ['always'] });
+  const contacts = await it.query<{ id: string }>('select id from contacts order by id');
+  await it.query(
+    'select merge_contacts($1, $2)',
+    contacts.map(({ id }) => Number(id)),
+  );
+  const rows = await it.query<{ n: number }>('select count(distinct conversation_id)::int as n from tool_writes');
+  assert.deepEqual(rows, [{ n: 1 }]);
+  assert.deepEqual(await it.query('select count(distinct conversation_id)::int as n from approvals'), [{ n: 1 }]);
+  assert.equal((await it.decide(1, true, 'ana')).outcome, 'approved');
+});
+
 /**
  * A process may die before or after any of these calls of the database, and around the call outside. The service counts what it was asked to do; whoever comes
  * later (a sweep, the same person once more, another worker) goes on.

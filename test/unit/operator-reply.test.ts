@@ -62,7 +62,7 @@ const REPLIES: [command: string, result: unknown, expected: RegExp][] = [
     /^• 3: cancelar_pedido, conversa 7 \(sem nome\), até 12:00 pedido 1$/,
   ],
   ['approval approve', { approval: 3, again: false, write: 'done' }, /^Autorização 3 dada\. Feito\.$/],
-  ['approval approve', { approval: 3, again: true, write: null }, /já tinha o seu sim\. A chamada já está em andamento\.$/],
+  ['approval approve', { approval: 3, again: true, write: null }, /já tinha o seu sim\. A chamada já está em andamento/],
   ['approval refuse', { approval: 3, again: false, write: null }, /^Autorização 3 negada/],
   [
     'draft list',
