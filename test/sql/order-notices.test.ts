@@ -79,6 +79,10 @@ test('T9 T10 a notice leaves at any hour, with full caps, to whoever was told mu
     [rates[0]?.r[INSTANCE]?.hour.used, rates[0]?.r[INSTANCE]?.notices.used, rates[0]?.r[INSTANCE]?.notices.limit],
     [1, 5 - 1, 300],
   );
+  const beside = await sends.proactive(somebody(), later(2 * MINUTE), { kind: 'follow_up' });
+  const tight = { ...DEFAULTS, hours: null, capHour: 2, capDay: 2, paceMinSeconds: 0, paceMaxSeconds: 0 };
+  await sends.query(`update instances set next_proactive_at = null`);
+  assert.equal((await sends.claim(beside.conversation, later(2 * MINUTE), tight)).action, 'send', 'four notices of the last minutes');
 });
 
 test('T10 R1 notices have a cap of their own over any 60 minutes, and a pace that clears a jam', async (t) => {
