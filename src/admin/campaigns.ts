@@ -221,7 +221,7 @@ function changedText({ campaign, woken: awake }: Changed, format: FormatTime): s
 function stateText({ name, status, reason, starts_at: at, held }: CampaignRow, format: FormatTime): string {
   const why = reason === null ? '' : ` by itself because ${because(reason)}`;
   const when = status === 'scheduled' && at !== null ? ` for ${format(new Date(at))}` : '';
-  const waits = held !== null && (status === 'running' || status === 'scheduled') ? `; held because ${because(`paused_${held}`)}` : '';
+  const waits = held !== null && (status === 'running' || status === 'scheduled') ? `; held because ${because(held)}` : '';
   return `${name} is ${status}${when}${why}${waits}.`;
 }
 

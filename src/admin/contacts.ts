@@ -64,7 +64,7 @@ const contactWait = defineCommand({
   name: 'contact wait',
   summary: 'leaves a person alone until a time',
   details:
-    'Nothing that nobody asked for is sent to it until then; with offers only campaigns and follow-ups wait (it refused an offer). ' +
+    'Nothing that nobody asked for is sent to it until then, but notices of its own orders; with offers only campaigns and follow-ups wait (it refused an offer). ' +
     'Replies leave. This is no opt-out. Without until the wait ends now.',
   args: z.object({
     phone: wordsArg.describe('phone number of the contact'),

@@ -22,7 +22,7 @@ export const campaignRow = z.object({
   status: z.enum(CAMPAIGN_STATES),
   /** Why it paused by itself. */
   reason: z.enum(['opt_outs', 'deliveries']).nullable(),
-  /** The scope of a pause that holds it. */
+  /** The reason that holds it beside its own state. */
   held: z.string().nullable(),
   instance: z.string().nullable(),
   starts_at: z.string().nullable(),

@@ -22,7 +22,7 @@ export function stateText(
 ): string {
   const when = (moment: string | null): string => (moment === null ? '' : time(new Date(moment)));
   if (reason !== null) return BY_ITSELF[reason];
-  const waits = held === null ? '' : ` Segura porque ${porque(`paused_${held}`)}.`;
+  const waits = held === null ? '' : ` Segura porque ${porque(held)}.`;
   switch (status) {
     case 'draft':
       return 'Rascunho: nada sai antes de começar.';

@@ -254,7 +254,7 @@ function verbsOf({ status, held }: CampaignRow): Verb[] {
     case 'scheduled':
       return ['start', 'pause', 'stop'];
     case 'running':
-      return held === 'campaign' ? ['resume', 'stop'] : ['pause', 'stop'];
+      return held === 'paused_campaign' ? ['resume', 'stop'] : ['pause', 'stop'];
     case 'paused':
       return ['resume', 'stop'];
     case 'done':

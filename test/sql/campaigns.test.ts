@@ -190,11 +190,12 @@ test('M3 pause, resume and stop: what is queued is held at its claim, nothing mo
   // Somebody presses the button that was there before there were campaigns.
   await sends.query(`insert into julia_status (status, scope, target, alterado_via) values ('pausado', 'campaign', 'natal', 'manual')`);
   assert.equal((await all.step(campaign.id, later(2 * HOUR))).outcome, 'held');
-  assert.equal((await all.report('natal')).held, 'campaign');
+  assert.equal((await all.report('natal')).held, 'paused_campaign');
   assert.equal((await all.change('resume', 'natal')).outcome, 'done');
   assert.equal((await all.report('natal')).held, null);
   await sends.query(`update tenants set proactive = 'no_campaigns'`);
   assert.equal((await all.step(campaign.id, later(2 * HOUR))).outcome, 'held');
+  assert.equal((await all.report('natal')).held, 'campaigns_off');
   await sends.query(`update tenants set proactive = 'all'`);
   assert.equal((await all.change('stop', 'natal')).outcome, 'done');
   for (const verb of ['resume', 'pause', 'stop']) assert.equal((await all.change(verb, 'natal')).outcome, 'state', verb);
