@@ -2874,9 +2874,10 @@ CREATE OR REPLACE FUNCTION public.campaign_row(p_campaign public.campaigns)
 AS $function$
   select to_jsonb(p_campaign) - 'tenant_id' - 'instance_id' - 'judged_from' || jsonb_build_object(
     'instance', (select i.name from instances i where i.id = p_campaign.instance_id),
-    -- what holds it beside its own state: a pause of all, of the tenant, of its number, of itself
-    'held', (select pause_reason(p_campaign.tenant_id, i.name, null, p_campaign.name) from (select 1) one
-      left join instances i on i.id = p_campaign.instance_id))
+    -- what holds it beside its own state: a pause of all, of the tenant, of its number, of itself, or the switch
+    'held', (select coalesce('paused_' || pause_reason(p_campaign.tenant_id, i.name, null, p_campaign.name),
+        case when t.proactive <> 'all' then 'campaigns_off' end)
+      from tenants t left join instances i on i.id = p_campaign.instance_id where t.id = p_campaign.tenant_id))
 $function$;
 revoke all on function public.campaign_row(public.campaigns) from public;
 grant execute on function public.campaign_row(public.campaigns) to service_role;

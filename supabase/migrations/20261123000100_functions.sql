@@ -8469,9 +8469,10 @@ create or replace function campaign_row(p_campaign campaigns)
 returns jsonb language sql stable set search_path = public, pg_temp as $$
   select to_jsonb(p_campaign) - 'tenant_id' - 'instance_id' - 'judged_from' || jsonb_build_object(
     'instance', (select i.name from instances i where i.id = p_campaign.instance_id),
-    -- what holds it beside its own state: a pause of all, of the tenant, of its number, of itself
-    'held', (select pause_reason(p_campaign.tenant_id, i.name, null, p_campaign.name) from (select 1) one
-      left join instances i on i.id = p_campaign.instance_id))
+    -- what holds it beside its own state: a pause of all, of the tenant, of its number, of itself, or the switch
+    'held', (select coalesce('paused_' || pause_reason(p_campaign.tenant_id, i.name, null, p_campaign.name),
+        case when t.proactive <> 'all' then 'campaigns_off' end)
+      from tenants t left join instances i on i.id = p_campaign.instance_id where t.id = p_campaign.tenant_id))
 $$;
 
 -- campaign_name: the name of a campaign of a tenant by its id, or null.
