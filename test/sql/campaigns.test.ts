@@ -272,3 +272,79 @@ test('M3 O17 the report: replies, opt-outs and reasons; one who opted out after 
   assert.deepEqual([report.replies, report.opt_outs], [1, 0]);
   assert.equal((await all.step(campaign.id, later(DAY))).outcome, 'done');
 });
+
+/** The whole thing takes a minute: CAMPAIGN_KILLS=20 is five hundred recipients over three weeks. */
+const KILLS = Number(process.env['CAMPAIGN_KILLS'] ?? 4);
+const RECIPIENTS = KILLS * 25;
+
+test(`M3 N2 ${RECIPIENTS} by a number that is warming up, with ${KILLS} workers lost on the way: weeks pass, each has one outcome, none is sent twice, and no day has more than its age allows`, async (t) => {
+  const sends = await sendsDatabase(t);
+  const policy: Policy = {
+    capHour: 20,
+    capDay: 100,
+    paceMinSeconds: 45,
+    paceMaxSeconds: 180,
+    hours: { start: '08:00', end: '20:00', weekdays: [1, 2, 3, 4, 5, 6], holidays: true },
+    tz: 'America/Sao_Paulo',
+  };
+  const all = campaignsOf(sends, policy);
+  await all.add(1, RECIPIENTS);
+  await sends.query(`update instances set phase = 'warming', phase_since = $1`, [START]);
+  const { campaign } = await all.create('natal');
+  await all.start('natal');
+  let now = START;
+  let lost = 0;
+  let wire = 0;
+  for (let steps = 0; ; steps++) {
+    assert.ok(steps < 20_000, 'it comes to an end');
+    if (steps % 80 === 0 && (await all.feed(campaign.id, now)).end === 'done') break;
+    const [next] = await sends.query<{ lane: string; at: Date }>(
+      `select conversation_id as lane, due_at as at from outbox union all
+       select conversation_id, case status when 'sending' then lease_until else due_at end from on_wire order by 2, 1 limit 1`,
+    );
+    if (next === undefined) {
+      steps = steps - (steps % 80) + 79;
+      continue;
+    }
+    const lane = Number(next.lane);
+    if (next.at > now) now = next.at;
+    const claim = await sends.claim(lane, now, policy);
+    if (claim.action === 'wait') {
+      // The others of this number wait for the same.
+      if (claim.until !== null && new Date(claim.until) > now) now = new Date(claim.until);
+    } else if (claim.action === 'look') {
+      await sends.db.call('settle_send', {
+        p_message: claim.message_id,
+        p_claim: claim.claim,
+        p_provider_id: `wa-${claim.message_id}`,
+        p_not_sent: false,
+        p_next_ms: null,
+        p_now: now.toISOString(),
+      });
+      await sends.query(`update messages set status = 'delivered', delivered_at = $2 where id = $1`, [claim.message_id, now]);
+    } else if (claim.action === 'send') {
+      wire++;
+      // One in 25 is on the wire when its worker dies.
+      if (wire % 25 === 0) lost++;
+      else {
+        await sends.record(claim, sentAs(`wa-${claim.message_id}`), now);
+        await sends.query(`update messages set status = 'delivered', delivered_at = $2 where id = $1`, [claim.message_id, now]);
+      }
+      if (wire % 5 === 0)
+        await sends.query(`update conversations set last_inbound_at = $2 where id = $1`, [
+          lane,
+          later(now.getTime() - START.getTime() + 1_000),
+        ]);
+    } else assert.fail(JSON.stringify(claim));
+  }
+  assert.deepEqual((await all.report('natal')).outcomes, { delivered: RECIPIENTS });
+  assert.deepEqual([wire, lost], [RECIPIENTS, KILLS]);
+  const days = await sends.query<{ at: Date; n: number }>(
+    `select slot_at as at, count(*) over (order by slot_at range between interval '23:59:59' preceding and current row)::int as n from messages where kind = 'campaign'`,
+  );
+  const allowed = (at: Date) => [5, 10, 20, 30, 45, 65, 80][Math.floor((at.getTime() - START.getTime()) / (3 * DAY))] ?? 100;
+  assert.deepEqual(
+    days.filter(({ at, n }) => n > allowed(at)),
+    [],
+  );
+});
