@@ -7,6 +7,7 @@ import { test } from 'node:test';
 import { lookLive } from '../../src/admin/doctor-live.ts';
 import { commandNamed, runCommand } from '../../src/admin/all.ts';
 import { JOBS } from '../../src/crons/all.ts';
+import { saveDocument } from '../../src/directives/calls.ts';
 import { createDrive } from '../../src/google/client.ts';
 import { aRun } from '../support/jobs.ts';
 import { startSystem } from '../support/system.ts';
@@ -229,4 +230,21 @@ test('P15 M1: doctor --live looks into both folders and says with whom to share'
     (await found()).join('\n'),
     /Google does not answer: the folder avisos is not there, or is not shared: share it with agente@/,
   );
+});
+
+test('M1: two readers of the same words at once: the second changes nothing', async (t) => {
+  const { ctx, query } = await open(t);
+  const reading = {
+    tenant: 'default',
+    folder: 'briefings',
+    document: { external_id: 'd', name: 'Um', modified_at: '2026-11-28T10:00:00.000Z', hash: 'h' },
+    added: [{ text: 'Há café.', sentence: 'Há café.', ends_at: null, replaces: null }],
+    gone: [],
+  } as const;
+  const both = await Promise.all([saveDocument(ctx.db, reading), saveDocument(ctx.db, reading)]);
+  assert.deepEqual(
+    both.map(({ proposed }) => proposed).toSorted((a, b) => a - b),
+    [0, 1],
+  );
+  assert.deepEqual(await query('select count(*)::int as n from directives'), [{ n: 1 }]);
 });

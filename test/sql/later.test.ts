@@ -234,6 +234,9 @@ test('L12: switching it on touches nothing older; no ladder after what was no qu
   const old = await heard(sends, 1, after(-MINUTE));
   await answered(sends, old, after(-1));
   await setLadder(sends, NOON);
+  // it wrote before the switch and was answered after it
+  const late = await heard(sends, 6, after(-MINUTE));
+  await answered(sends, late, after(MINUTE));
   const [statement, out, person, open] = [2, 3, 4, 5].map((n) => heard(sends, n, after(MINUTE)));
   await answered(sends, (await statement) ?? 0, after(2 * MINUTE), 'Combinado!');
   for (const talk of [out, person]) await answered(sends, (await talk) ?? 0, after(2 * MINUTE));
