@@ -233,7 +233,8 @@ test('P15 M1: doctor --live looks into both folders and says with whom to share'
 });
 
 test('M1: two readers of the same words at once: the second changes nothing', async (t) => {
-  const { ctx, query } = await open(t);
+  const system = await open(t);
+  const { ctx } = system;
   const reading = {
     tenant: 'default',
     folder: 'briefings',
@@ -246,5 +247,5 @@ test('M1: two readers of the same words at once: the second changes nothing', as
     both.map(({ proposed }) => proposed).toSorted((a, b) => a - b),
     [0, 1],
   );
-  assert.deepEqual(await query('select count(*)::int as n from directives'), [{ n: 1 }]);
+  assert.deepEqual(await system.query('select count(*)::int as n from directives'), [{ n: 1 }]);
 });
