@@ -358,7 +358,7 @@ const EVIL_TOOL = {
 const OPEN = [
   'get /',
   'get /api/health',
-  'get /console/assets/:version/:name{console\\.css|console\\.js|htmx\\.js}',
+  'get /console/assets/:version/:name{console\\.css|console\\.js|htmx\\.js|plots\\.js|uplot\\.css|uplot\\.js}',
   'get /console/login',
   'get /console/session',
   'post /console/login',
