@@ -1,7 +1,7 @@
 /** How long that is which every conversation of an agent begins with, and for which of its models it is too short to be cached. */
 import { createHash } from 'node:crypto';
 import { estimateTokens, familyOf } from '../claude/models.ts';
-import { toolParam } from './agent.ts';
+import { toolParam } from './request.ts';
 import { systemText } from './system-texts.ts';
 import type { PromptAgent } from './system-texts.ts';
 import { TOOLS } from './tools/all.ts';
