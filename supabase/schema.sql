@@ -6735,6 +6735,15 @@ begin
       and message_id = new.id;
     return null;
   end if;
+  if tg_op = 'DELETE' and old.kind is not null and old.slot_at > clock(null) - interval '3 days' then
+    if not v_had then   -- nobody knows whether it has left
+      insert into slots (tenant_id, instance_id, reply, slot_at, message_id, conversation_id, kind, first_contact)
+        values (old.tenant_id, old.instance_id, not is_proactive(old.kind), old.slot_at, old.id, old.conversation_id,
+          old.kind, old.first_contact);
+      perform count_slot(old, 1);
+    end if;
+    return null;
+  end if;
   if v_had then
     delete from slots where instance_id = old.instance_id and reply = not is_proactive(old.kind)
       and slot_at = old.slot_at and message_id = old.id;
@@ -9424,6 +9433,12 @@ begin
   delete from slots where (instance_id, reply, slot_at, message_id) in (select s.instance_id, s.reply, s.slot_at,
     s.message_id from instances i cross join lateral (select * from slots o where o.instance_id = i.id and o.reply
       and o.slot_at < v_slots order by o.slot_at limit p_limit) s limit p_limit);
+  get diagnostics v_n = row_count; v_counts := v_counts || v_n;
+  -- of who was erased: see keep_sends
+  delete from slots where (instance_id, reply, slot_at, message_id) in (select s.instance_id, s.reply, s.slot_at,
+    s.message_id from instances i cross join lateral (select * from slots o where o.instance_id = i.id and not o.reply
+      and o.slot_at between v_slots - interval '7 days' and v_slots and not exists (select from messages m
+        where m.id = o.message_id) order by o.slot_at limit p_limit) s limit p_limit);
   get diagnostics v_n = row_count; v_counts := v_counts || v_n;
   delete from slot_minutes where (instance_id, reply, minute) in (select s.instance_id, s.reply, s.minute
     from slot_minutes s where s.minute < v_slots limit p_limit);
@@ -13689,15 +13704,18 @@ CREATE OR REPLACE FUNCTION public.tend_spend(p_now timestamp with time zone DEFA
  LANGUAGE plpgsql
  SET search_path TO 'public', 'pg_temp'
 AS $function$
-declare v_now timestamptz := clock(p_now); v_id bigint; v_open turns; v_summary summaries; v_count int := 0;
+declare v_now timestamptz := clock(p_now); v_id bigint; v_turn turns; v_summary summaries; v_count int := 0;
 begin
   for v_id in select t.conversation_id from spend_reservations r join turns t on t.id = r.turn_id
     where t.lease_until <= v_now order by 1 limit 100 loop
     perform 1 from conversations where id = v_id for no key update;
-    select * into v_open from turns where conversation_id = v_id and status = 'open' and lease_until <= v_now;
-    continue when not found;
-    perform expire_turn(v_open, v_now);
-    v_count := v_count + 1;
+    for v_turn in select t.* from spend_reservations r join turns t on t.id = r.turn_id
+      where t.conversation_id = v_id and t.lease_until <= v_now loop
+      -- one that an erasure or a merge has ended waits for a worker that may be dead
+      if v_turn.status = 'open' then perform expire_turn(v_turn, v_now);
+      else perform settle_lost(v_turn, v_now); end if;
+      v_count := v_count + 1;
+    end loop;
   end loop;
   for v_id in select m.id from spend_reservations r join media m on m.id = r.media_id
     where coalesce(m.lease_until <= v_now, true) order by m.id limit 100 for update of m skip locked loop

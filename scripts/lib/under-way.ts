@@ -36,7 +36,9 @@ const PAIRS: [table: string, must: string, has: string][] = [
     'slots',
     `select (tenant_id, instance_id, kind in ('reply', 'handoff'), slot_at, id, conversation_id, kind, first_contact)::text
        from messages where slot_at is not null and kind is not null and status not in ('sending', 'uncertain')`,
-    `select (tenant_id, instance_id, reply, slot_at, message_id, conversation_id, kind, first_contact)::text from slots`,
+    // of who was erased the slot stays, see keep_sends
+    `select (tenant_id, instance_id, reply, slot_at, message_id, conversation_id, kind, first_contact)::text from slots s
+       where exists (select from messages m where m.id = s.message_id)`,
   ],
   [
     'slot_minutes',

@@ -1992,6 +1992,12 @@ begin
     s.message_id from instances i cross join lateral (select * from slots o where o.instance_id = i.id and o.reply
       and o.slot_at < v_slots order by o.slot_at limit p_limit) s limit p_limit);
   get diagnostics v_n = row_count; v_counts := v_counts || v_n;
+  -- of who was erased: see keep_sends
+  delete from slots where (instance_id, reply, slot_at, message_id) in (select s.instance_id, s.reply, s.slot_at,
+    s.message_id from instances i cross join lateral (select * from slots o where o.instance_id = i.id and not o.reply
+      and o.slot_at between v_slots - interval '7 days' and v_slots and not exists (select from messages m
+        where m.id = o.message_id) order by o.slot_at limit p_limit) s limit p_limit);
+  get diagnostics v_n = row_count; v_counts := v_counts || v_n;
   delete from slot_minutes where (instance_id, reply, minute) in (select s.instance_id, s.reply, s.minute
     from slot_minutes s where s.minute < v_slots limit p_limit);
   get diagnostics v_n = row_count; v_counts := v_counts || v_n;
@@ -5615,7 +5621,8 @@ create or replace function slot_hour(p_at timestamptz) returns timestamptz langu
 $$ select date_bin(interval '1 hour', p_at, timestamptz '2000-01-01 00:00:00+00') $$;
 
 -- keep_sends: the tables drafts, outbox, on_wire and dead_sends are what messages say, and slots holds each message
--- with a slot_at that is not on the wire (any more); all written in the transaction of the change.
+-- with a slot_at that is not on the wire (any more); all written in the transaction of the change. Who is erased frees
+-- no place in the caps: for three days the slot of a message that is gone stays, as a figure without words (purge_old).
 -- Concurrency: the caller holds the message's row, or has just made it. Sums of slots are added in rows of this
 --   connection alone, so nobody waits here for anybody.
 create or replace function keep_sends() returns trigger language plpgsql set search_path = public, pg_temp as $$
@@ -5677,6 +5684,15 @@ begin
     update slots set conversation_id = new.conversation_id where conversation_id <> new.conversation_id
       and instance_id = new.instance_id and reply = not is_proactive(new.kind) and slot_at = new.slot_at
       and message_id = new.id;
+    return null;
+  end if;
+  if tg_op = 'DELETE' and old.kind is not null and old.slot_at > clock(null) - interval '3 days' then
+    if not v_had then   -- nobody knows whether it has left
+      insert into slots (tenant_id, instance_id, reply, slot_at, message_id, conversation_id, kind, first_contact)
+        values (old.tenant_id, old.instance_id, not is_proactive(old.kind), old.slot_at, old.id, old.conversation_id,
+          old.kind, old.first_contact);
+      perform count_slot(old, 1);
+    end if;
     return null;
   end if;
   if v_had then
@@ -10287,15 +10303,18 @@ end $$;
 -- Concurrency: any; locks each conversation in turn. Result: {settled}.
 create or replace function tend_spend(p_now timestamptz default null)
 returns jsonb language plpgsql set search_path = public, pg_temp as $$
-declare v_now timestamptz := clock(p_now); v_id bigint; v_open turns; v_summary summaries; v_count int := 0;
+declare v_now timestamptz := clock(p_now); v_id bigint; v_turn turns; v_summary summaries; v_count int := 0;
 begin
   for v_id in select t.conversation_id from spend_reservations r join turns t on t.id = r.turn_id
     where t.lease_until <= v_now order by 1 limit 100 loop
     perform 1 from conversations where id = v_id for no key update;
-    select * into v_open from turns where conversation_id = v_id and status = 'open' and lease_until <= v_now;
-    continue when not found;
-    perform expire_turn(v_open, v_now);
-    v_count := v_count + 1;
+    for v_turn in select t.* from spend_reservations r join turns t on t.id = r.turn_id
+      where t.conversation_id = v_id and t.lease_until <= v_now loop
+      -- one that an erasure or a merge has ended waits for a worker that may be dead
+      if v_turn.status = 'open' then perform expire_turn(v_turn, v_now);
+      else perform settle_lost(v_turn, v_now); end if;
+      v_count := v_count + 1;
+    end loop;
   end loop;
   for v_id in select m.id from spend_reservations r join media m on m.id = r.media_id
     where coalesce(m.lease_until <= v_now, true) order by m.id limit 100 for update of m skip locked loop

@@ -33,7 +33,8 @@ create or replace function slot_hour(p_at timestamptz) returns timestamptz langu
 $$ select date_bin(interval '1 hour', p_at, timestamptz '2000-01-01 00:00:00+00') $$;
 
 -- keep_sends: the tables drafts, outbox, on_wire and dead_sends are what messages say, and slots holds each message
--- with a slot_at that is not on the wire (any more); all written in the transaction of the change.
+-- with a slot_at that is not on the wire (any more); all written in the transaction of the change. Who is erased frees
+-- no place in the caps: for three days the slot of a message that is gone stays, as a figure without words (purge_old).
 -- Concurrency: the caller holds the message's row, or has just made it. Sums of slots are added in rows of this
 --   connection alone, so nobody waits here for anybody.
 create or replace function keep_sends() returns trigger language plpgsql set search_path = public, pg_temp as $$
@@ -95,6 +96,15 @@ begin
     update slots set conversation_id = new.conversation_id where conversation_id <> new.conversation_id
       and instance_id = new.instance_id and reply = not is_proactive(new.kind) and slot_at = new.slot_at
       and message_id = new.id;
+    return null;
+  end if;
+  if tg_op = 'DELETE' and old.kind is not null and old.slot_at > clock(null) - interval '3 days' then
+    if not v_had then   -- nobody knows whether it has left
+      insert into slots (tenant_id, instance_id, reply, slot_at, message_id, conversation_id, kind, first_contact)
+        values (old.tenant_id, old.instance_id, not is_proactive(old.kind), old.slot_at, old.id, old.conversation_id,
+          old.kind, old.first_contact);
+      perform count_slot(old, 1);
+    end if;
     return null;
   end if;
   if v_had then

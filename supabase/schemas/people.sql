@@ -1927,6 +1927,12 @@ begin
     s.message_id from instances i cross join lateral (select * from slots o where o.instance_id = i.id and o.reply
       and o.slot_at < v_slots order by o.slot_at limit p_limit) s limit p_limit);
   get diagnostics v_n = row_count; v_counts := v_counts || v_n;
+  -- of who was erased: see keep_sends
+  delete from slots where (instance_id, reply, slot_at, message_id) in (select s.instance_id, s.reply, s.slot_at,
+    s.message_id from instances i cross join lateral (select * from slots o where o.instance_id = i.id and not o.reply
+      and o.slot_at between v_slots - interval '7 days' and v_slots and not exists (select from messages m
+        where m.id = o.message_id) order by o.slot_at limit p_limit) s limit p_limit);
+  get diagnostics v_n = row_count; v_counts := v_counts || v_n;
   delete from slot_minutes where (instance_id, reply, minute) in (select s.instance_id, s.reply, s.minute
     from slot_minutes s where s.minute < v_slots limit p_limit);
   get diagnostics v_n = row_count; v_counts := v_counts || v_n;

@@ -221,15 +221,18 @@ end $$;
 -- Concurrency: any; locks each conversation in turn. Result: {settled}.
 create or replace function tend_spend(p_now timestamptz default null)
 returns jsonb language plpgsql set search_path = public, pg_temp as $$
-declare v_now timestamptz := clock(p_now); v_id bigint; v_open turns; v_summary summaries; v_count int := 0;
+declare v_now timestamptz := clock(p_now); v_id bigint; v_turn turns; v_summary summaries; v_count int := 0;
 begin
   for v_id in select t.conversation_id from spend_reservations r join turns t on t.id = r.turn_id
     where t.lease_until <= v_now order by 1 limit 100 loop
     perform 1 from conversations where id = v_id for no key update;
-    select * into v_open from turns where conversation_id = v_id and status = 'open' and lease_until <= v_now;
-    continue when not found;
-    perform expire_turn(v_open, v_now);
-    v_count := v_count + 1;
+    for v_turn in select t.* from spend_reservations r join turns t on t.id = r.turn_id
+      where t.conversation_id = v_id and t.lease_until <= v_now loop
+      -- one that an erasure or a merge has ended waits for a worker that may be dead
+      if v_turn.status = 'open' then perform expire_turn(v_turn, v_now);
+      else perform settle_lost(v_turn, v_now); end if;
+      v_count := v_count + 1;
+    end loop;
   end loop;
   for v_id in select m.id from spend_reservations r join media m on m.id = r.media_id
     where coalesce(m.lease_until <= v_now, true) order by m.id limit 100 for update of m skip locked loop

@@ -27,6 +27,39 @@ test('R1 caps: 200 queued, 3 claimers, a slow wire: at most 20 in any 60 minutes
   assert.ok((times.at(-1) ?? 0) - START.getTime() < 31 * HOUR, `took ${((times.at(-1) ?? 0) - START.getTime()) / HOUR} h`);
 });
 
+test('R1 X15 who is erased frees no place in the caps of a number, also when nobody knows whether the message left (simulation, seed 107)', async (t) => {
+  const sends = await sendsDatabase(t);
+  // an erasure asks the true clock what is lately
+  const now = new Date();
+  const offer = (n: number) => sends.proactive(`551191000000${n}`, now);
+  const claim = async (conversation: number): Promise<Claimed> => sends.claim(conversation, now, { capHour: 2 });
+  const [first, second, third] = [await offer(1), await offer(2), await offer(3)];
+  const sent = await claim(first.conversation);
+  assert.equal(sent.action, 'send');
+  await sends.record(sent, sentAs('wa-1'), now);
+  const doubtful = await claim(second.conversation);
+  assert.equal(doubtful.action, 'send');
+  await sends.record(doubtful, { kind: 'uncertain', class: 'timeout', detail: '', look_ms: 2_000 }, now);
+  for (const n of [1, 2]) {
+    const answer = (await sends.db.call('erase_contact', {
+      p_tenant: 'default',
+      p_contact: null,
+      p_phone: `551191000000${n}`,
+      p_actor: 'cli:ana',
+      p_reason: 'pedido',
+    })) as { outcome: string };
+    assert.equal(answer.outcome, 'erased');
+  }
+  assert.deepEqual(await sends.query('select from messages where id <> $1', [third.id]), []);
+  const held = await claim(third.conversation);
+  assert.deepEqual([held.action, held.action === 'wait' ? held.reason : null], ['wait', 'cap_hour']);
+  // and they are kept no longer than a cap asks for them
+  const ages = { webhooks: 0, jobs: 0, transcripts: 0, messages: 0, audit: 0 };
+  const inFourDays = new Date(now.getTime() + 4 * 24 * HOUR).toISOString();
+  await sends.db.call('purge_old', { p_ages: ages, p_limit: 100, p_now: inFourDays });
+  assert.deepEqual(await sends.query('select from slots'), []);
+});
+
 type Wire = { message: number; at: number };
 type Flight = { claim: Claimed; wireAt: number; wired: boolean; endAt: number; end: 'sent' | 'dies' | 'uncertain' };
 

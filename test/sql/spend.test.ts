@@ -215,6 +215,20 @@ function dice(seed: number): () => number {
   };
 }
 
+test('X9 X15 an erasure ends a turn whose worker is dead: what it had reserved is settled all the same (simulation, seed 122)', async (t) => {
+  const books = await ledger(t, 1);
+  const [conversation = 0] = books.conversations;
+  await books.claim(conversation, { day: 1 });
+  const [contact] = await books.query<{ id: string }>('select contact_id as id from conversations where id = $1', [conversation]);
+  const erase = `select erase_contact('default', $1, null, 'cli:ana', 'pedido', $2) ->> 'outcome' as outcome`;
+  assert.deepEqual(await books.query(erase, [contact?.id, new Date(START.getTime() + 5_000)]), [{ outcome: 'erased' }]);
+  await books.tend(new Date(START.getTime() + LEASE_MS - 1));
+  assert.equal((await books.money()).reserved, CALL, 'its worker may live, and tell what it was');
+  await books.tend(new Date(START.getTime() + LEASE_MS));
+  const { spent, reserved, rows } = await books.money();
+  assert.deepEqual({ spent, reserved, rows }, { spent: CALL, reserved: 0, rows: 0 });
+});
+
 test('X9 over random histories of claims, more calls, ends of each kind, deaths and days, spent and reserved never come above a ceiling, and the ledger is what the calls say', async (t) => {
   const l = await ledger(t, 8);
   const ceilings = { day: 0.05, month: 0.12, contactDay: 0.02 };
