@@ -7,7 +7,7 @@ import type { Faults } from './faults.ts';
 import type { Fault, Product, SimulatorEvent, SimulatorOptions, Wire } from './types.ts';
 import type { VersionRules } from './version.ts';
 import type { World } from './world.ts';
-import type { WebhookLog } from './webhooks.ts';
+import type { Post, WebhookLog } from './webhooks.ts';
 import type { GoogleState } from './google.ts';
 import type { ClaudeState } from './claude-answer.ts';
 
@@ -31,6 +31,8 @@ export type Core = {
   faults: Faults;
   bus: Bus;
   webhookLog: WebhookLog;
+  /** How a webhook gets to its receiver. */
+  post: Post;
   claude: ClaudeState;
   google: GoogleState;
   agent: Agent;

@@ -51,7 +51,7 @@ import type {
   WireSend,
 } from './types.ts';
 import { DEFAULT_VERSION, rulesOf, type EvolutionVersion } from './version.ts';
-import { createWebhookLog, rawWebhook, repeatWebhook, webhooksIdle } from './webhooks.ts';
+import { createWebhookLog, post, rawWebhook, repeatWebhook, webhooksIdle } from './webhooks.ts';
 import { World } from './world.ts';
 
 export const DEFAULT_API_KEY = 'simulator-key';
@@ -142,8 +142,10 @@ export async function startSimulator(options: SimulatorOptions = {}): Promise<Si
   return createSimulator(core, server);
 }
 
-function createCore(options: SimulatorOptions): Core {
+/** The look-alikes without a server; `parts` in the place of its own clock and of its way to the receiver of webhooks. */
+export function createCore(options: SimulatorOptions, parts: Partial<Pick<Core, 'clock' | 'post'>> = {}): Core {
   const bus = createBus();
+  const clock = parts.clock ?? createClock(options.timeScale ?? 1);
   const random = createRandom(options.seed ?? randomInt(2 ** 32));
   const world = new World(random);
   for (const name of options.instances ?? ['julia-dev']) world.addInstance({ name, connected: true });
@@ -153,13 +155,17 @@ function createCore(options: SimulatorOptions): Core {
     product: options.product ?? null,
     options: { ...options, apiKey: options.apiKey ?? DEFAULT_API_KEY },
     url: '',
-    clock: createClock(options.timeScale ?? 1),
+    clock,
+    post: parts.post ?? post,
     random,
     chance: createRandom(options.seed ?? DEFAULT_SEED),
     world,
     wire: { sends: [], presences: [], claude: [], webhooks: [], slack: [], speech: [], voyage: [], google: [], orders: [] },
     orders: newOrderBook(),
-    faults: createFaults((faults) => bus.emit(faultsEvent(faults)), Date.now),
+    faults: createFaults(
+      (faults) => bus.emit(faultsEvent(faults)),
+      () => clock.now(),
+    ),
     bus,
     webhookLog: createWebhookLog(),
     claude: createClaudeState(options.claude ?? 'persona'),
@@ -169,7 +175,7 @@ function createCore(options: SimulatorOptions): Core {
   };
 }
 
-function createApp(core: Core): Hono<Env> {
+export function createApp(core: Core): Hono<Env> {
   const app = new Hono<Env>();
   for (const path of ['/sim/*', '/chat']) app.use(path, onlyFromHere());
   addControlRoutes(core, app);
@@ -206,7 +212,7 @@ function listen(app: Hono<Env>, port: number): Promise<Server> {
   });
 }
 
-function setWebhook(core: Core, url: string | null, secret?: string, base64 = false, events: readonly string[] = []): void {
+export function setWebhook(core: Core, url: string | null, secret?: string, base64 = false, events: readonly string[] = []): void {
   for (const instance of core.world.instances.values()) {
     const headers = secret === undefined ? {} : { jwt_key: secret };
     instance.webhook = url === null ? null : core.world.newWebhook({ url, headers, base64, events: [...events] }, instance.webhook);

@@ -117,7 +117,7 @@ export async function rawWebhook(
   if (!target) return { status: null, body: '', error: 'no webhook is set' };
   const url = suffix === undefined ? target.url : `${target.url}/${suffix}`;
   const text = typeof body === 'string' ? body : JSON.stringify(body);
-  return await post(core, url, requestHeaders(core, target), text);
+  return await core.post(core, url, requestHeaders(core, target), text);
 }
 
 /** `messages.upsert` -> `MESSAGES_UPSERT`. */
@@ -248,7 +248,7 @@ async function attempt(core: Core, delivery: Delivery, number: number): Promise<
   if (delivery.epoch !== log.epoch) return null;
   const at = core.clock.now();
   log.inFlight += 1;
-  const answer = await post(core, delivery.url, delivery.headers, delivery.body);
+  const answer = await core.post(core, delivery.url, delivery.headers, delivery.body);
   log.inFlight -= 1;
   if (log.inFlight === 0) {
     for (const resolve of log.idle) resolve();
@@ -270,13 +270,16 @@ function record(
   core.bus.emit({ type: 'webhook', id: delivery.id, instance, event, attempt: number, status, messageId, error });
 }
 
-/** One POST; never throws. A stale kept-alive socket is tried again at once: that is no failure of the receiver. */
-function post(
+/** One POST. Contract: never rejects. */
+export type Post = (
   core: Core,
   url: string,
   headers: Record<string, string>,
   body: string,
-): Promise<{ status: number | null; body: string; error: string | null }> {
+) => Promise<{ status: number | null; body: string; error: string | null }>;
+
+/** Over HTTP. A stale kept-alive socket is tried again at once: that is no failure of the receiver. */
+export const post: Post = (core, url, headers, body) => {
   if (!URL.canParse(url)) return Promise.resolve({ status: null, body: '', error: 'invalid url' });
   return new Promise((resolve) => {
     const secure = url.startsWith('https:');
@@ -299,4 +302,4 @@ function post(
     });
     request.end(body);
   });
-}
+};

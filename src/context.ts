@@ -100,8 +100,11 @@ export type Context = {
 
 export type OwnedContext = Context & AsyncDisposable;
 
-/** Parts that a test brings itself. */
-export type ContextOverrides = Partial<Pick<Context, 'db' | 'random'>> & { sendPolicy?: Partial<SendPolicy> };
+/** Parts that a test or a simulation brings itself. `http`: the calls to Evolution. */
+export type ContextOverrides = Partial<Pick<Context, 'db' | 'random' | 'queues' | 'llm'>> & {
+  sendPolicy?: Partial<SendPolicy>;
+  http?: HttpCall;
+};
 
 /**
  * Opens everything. While the database or the queue is unavailable it says so once a try and tries again with a growing wait, until `signal` aborts.
@@ -126,10 +129,10 @@ export async function openContext(
   const setup = { instance: config.evolution?.instance ?? null, project_ref: config.supabaseProjectRef, agent: defaultAgent };
   await untilThere('database', waits, () => ensureSetup(door, setup));
 
-  const queues = await untilThere('queue', waits, () => openStore(config, door, databaseUrl, log));
+  const queues = options.overrides?.queues ?? (await untilThere('queue', waits, () => openStore(config, door, databaseUrl, log)));
   stack.use(queues);
-  const whatsapp = openWhatsapp(config, door, log, figures.brokerCall);
-  const llm = await openLlm(config);
+  const whatsapp = openWhatsapp(config, door, log, options.overrides?.http ?? figures.brokerCall);
+  const llm = options.overrides?.llm ?? (await openLlm(config));
   const transitions = createTransitions(door, processId);
   const breakers = createBreakers(config.breakers, {
     process: processId,
