@@ -32,6 +32,7 @@ export const TIERS = {
     'campaigns',
     'later',
     'directives',
+    'feed',
     'tenants',
     'notices',
     'watch',

@@ -1417,6 +1417,38 @@ create table observed (
   primary key (tenant_id, scope, target)
 );
 
+-- Whether and how far a tenant's events are written down for other programs: see supabase/schemas/feed.sql.
+create table event_feeds (
+  tenant_id  text primary key references tenants (id),
+  kept       boolean not null default true,
+  numbered   bigint not null default 0,     -- the newest seq that was given
+  gone       bigint not null default 0,     -- until here events are deleted: who has read less has missed some
+  read_at    timestamptz not null           -- somebody has read by cursor, to some minutes
+);
+
+-- What happened, for other programs. A row never changes, but for the seq that it gets when somebody reads.
+create table events (
+  id              bigint generated always as identity primary key,
+  tenant_id       text not null references tenants (id),
+  seq             bigint,                   -- the cursor; null: it has none yet, see number_events
+  event_id        uuid not null default gen_random_uuid(),
+  type            text not null check (type in ('message.received', 'message.sent', 'conversation.handed_over',
+    'lead.created', 'lead.qualified', 'ticket.opened', 'ticket.closed', 'instance.status', 'notice.sent')),
+  once            text not null,            -- what it is of
+  contact_id      bigint,                   -- with whose erasure it goes; no foreign keys: these rows hold nobody up
+  message_id      bigint,
+  occurred_at     timestamptz not null,
+  correlation_id  text,
+  causation_id    uuid,                     -- the event that led to it
+  payload         jsonb not null,
+  created_at      timestamptz not null default now()
+);
+create unique index events_once on events (tenant_id, type, once);
+create unique index events_seq on events (tenant_id, seq) where seq is not null;
+create index events_unnumbered on events (tenant_id, id) where seq is null;
+create index events_contact on events (contact_id) where contact_id is not null;
+create index events_message on events (message_id) where message_id is not null;
+
 -- Rights. Row level security is on everywhere and nothing is granted to anon and authenticated, to whom Supabase grants
 -- every new table and function by default: the only way in are the service role, the runtime and the owner of the
 -- database. The two may the same, and neither owns anything: they read and write rows and call functions. (The policies

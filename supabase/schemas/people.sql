@@ -2077,12 +2077,12 @@ begin
 end $$;
 
 -- erase_contact: a person wants nothing to be left here (LGPD).
--- Guarantee: gone are messages with their media, what the model read and wrote, calls of tools, what people were told,
---   free words in handoffs, memory, names, addresses, news that came too early and raw webhooks; numbers stay (turns,
---   tokens, money), an opt-out stays in force, and keyed hashes know what comes of the person later (bury_contacts).
---   What was queued is not sent; a turn that is under way cannot commit. Who writes again is somebody new. All or
---   nothing; twice is once. Audited, without a word of what it was. Somebody of whom there is only what was put aside,
---   or a notice that was never sent, is erased with a second call.
+-- Guarantee: gone are messages with their media, what the model read and wrote, calls of tools, what people and other
+--   programs are told, free words in handoffs, memory, names, addresses, news that came too early and raw webhooks;
+--   numbers stay (turns, tokens, money), an opt-out stays in force, and keyed hashes know what comes of the person
+--   later (bury_contacts). What was queued is not sent; a turn that is under way cannot commit. Who writes again is
+--   somebody new. All or nothing; twice is once. Audited, without a word of what it was. Somebody of whom there is only
+--   what was put aside, or a notice that was never sent, is erased with a second call.
 -- Arguments: p_contact its id, or p_phone; p_actor, p_reason for the audit.
 -- Concurrency: locks the contact and its conversations; a message that comes meanwhile waits: of one of before it
 --   nothing is kept (see is_erased), a later one is then a new contact's.
@@ -2174,6 +2174,8 @@ begin
     and d.tenant_id = m.tenant_id and d.sha256 = m.media ->> 'sha256' and not exists (select from messages o
       where o.tenant_id = d.tenant_id and o.media ? 'sha256' and o.media ->> 'sha256' = d.sha256
         and o.conversation_id <> all (v_talks));
+  delete from events where contact_id = any (v_all) or message_id in (select id from messages
+    where conversation_id = any (v_talks));
   delete from messages where conversation_id = any (v_talks);
   get diagnostics v_messages = row_count;
   delete from tool_calls where conversation_id = any (v_talks);

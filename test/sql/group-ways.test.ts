@@ -105,6 +105,8 @@ const SEEN = `select jsonb_build_object(
   'messages', (select jsonb_agg(to_jsonb(m) - array['id', 'wire_id', 'updated_at'] order by m.seq) from messages m),
   'turns', (select jsonb_agg(to_jsonb(t) - array['updated_at'] order by t.id) from turns t),
   'calls', (select jsonb_agg(to_jsonb(c) - array['id', 'created_at'] order by c.id) from model_calls c),
+  'events', (select jsonb_agg(jsonb_build_object('type', type, 'payload', payload - 'handoff_id', 'at', occurred_at, 'cause', causation_id is not null) order by id)
+    from events where type <> 'conversation.handed_over'),
   'tools', (select count(*) from tool_calls), 'handoffs', (select jsonb_agg(to_jsonb(h) - array['id'] order by h.id) from handoffs h),
   'conversations', (select jsonb_agg(to_jsonb(c) - array['updated_at']) from conversations c),
   'instances', (select jsonb_agg(to_jsonb(i) - array['updated_at']) from instances i),
@@ -124,7 +126,8 @@ function withoutRandom(claim: unknown): unknown {
 
 /** Somebody has written, and waits; a session of the database in which to try what may come of it. */
 async function oneConversation(t: Parameters<typeof sendsDatabase>[0]): Promise<pg.Client> {
-  const { db, url } = await sendsDatabase(t);
+  const { db, url, query } = await sendsDatabase(t);
+  await query(`select keep_events('default')`);
   await recordInbound(
     db,
     [
@@ -217,7 +220,7 @@ const SENDS: Record<string, string> = {
   more: STATES['laneQueued'] ?? '',
 };
 
-test('X1 I4 O1 a send that arrived, recorded with others in one statement, comes to what record_send comes to', async (t) => {
+test('X1 I4 O1 T8 a send that arrived, recorded with others in one statement, comes to what record_send comes to', async (t) => {
   const client = await oneConversation(t);
   const ask = async (sql: string, values: unknown[]): Promise<Answer> => (await client.query(sql, values)).rows[0].said as Answer;
   const outcome = fc.record({

@@ -111,6 +111,8 @@ const SEEN = `with m as (select *, conversation_id || '/' || seq as place from m
   'contacts', (select jsonb_agg(to_jsonb(c) - array['updated_at', 'created_at'] order by c.id) from contacts c),
   'addresses', (select jsonb_agg(to_jsonb(a) - array['id', 'created_at'] order by a.kind, a.address) from contact_addresses a),
   'forged', (select jsonb_agg(to_jsonb(f) order by hash) from forged_messages f),
+  'events', (select jsonb_agg(jsonb_build_object('type', e.type, 'place', m.place, 'payload', e.payload - 'message_id', 'correlation', e.correlation_id,
+    'at', e.occurred_at) order by m.place, e.type, e.once like '%/words') from events e left join m on m.id = e.message_id),
   'early', (select jsonb_agg(event order by provider_id, event::text) from early_updates),
   'optOuts', (select count(*) from opt_outs), 'handoffs', (select count(*) from handoffs),
   'webhooks', (select jsonb_agg(jsonb_build_object('r', w.request_id, 'tenant', w.tenant_id, 'instance', w.instance, 'event', w.event, 'body', w.body,
@@ -144,10 +146,11 @@ async function open(t: { after(hook: () => Promise<void>): void }, plain: boolea
       returns jsonb language sql as $$ select '{}'::jsonb $$`);
   }
   await client.query('insert into instances (name) values ($1)', [INSTANCE]);
+  await client.query(`select keep_events('default')`);
   return client;
 }
 
-test('I1 I7 what is ordinary is recorded set by set as it would be one by one, in any history', async (t) => {
+test('I1 I7 T8 what is ordinary is recorded set by set as it would be one by one, in any history', async (t) => {
   const [one, other] = [await open(t, true), await open(t, false)];
   let ordinary = 0;
   let all = 0;
