@@ -493,6 +493,46 @@ create policy runtime on public.erasures as permissive for all to service_role, 
 grant delete, insert, select, update on public.erasures to service_role;
 grant delete, insert, select, update on public.erasures to whats_agents_runtime;
 
+create table public.event_feeds (
+  tenant_id text not null,
+  kept boolean default true not null,
+  numbered bigint default 0 not null,
+  gone bigint default 0 not null,
+  read_at timestamp with time zone not null,
+  constraint event_feeds_pkey PRIMARY KEY (tenant_id)
+);
+alter table public.event_feeds enable row level security;
+create policy runtime on public.event_feeds as permissive for all to service_role, whats_agents_runtime using (true) with check (true);
+grant delete, insert, select, update on public.event_feeds to service_role;
+grant delete, insert, select, update on public.event_feeds to whats_agents_runtime;
+
+create table public.events (
+  id bigint generated always as identity not null,
+  tenant_id text not null,
+  seq bigint,
+  event_id uuid default gen_random_uuid() not null,
+  type text not null,
+  once text not null,
+  contact_id bigint,
+  message_id bigint,
+  occurred_at timestamp with time zone not null,
+  correlation_id text,
+  causation_id uuid,
+  payload jsonb not null,
+  created_at timestamp with time zone default now() not null,
+  constraint events_pkey PRIMARY KEY (id),
+  constraint events_type_check CHECK ((type = ANY (ARRAY['message.received'::text, 'message.sent'::text, 'conversation.handed_over'::text, 'lead.created'::text, 'lead.qualified'::text, 'ticket.opened'::text, 'ticket.closed'::text, 'instance.status'::text, 'notice.sent'::text])))
+);
+alter table public.events enable row level security;
+CREATE INDEX events_contact ON public.events USING btree (contact_id) WHERE (contact_id IS NOT NULL);
+CREATE INDEX events_message ON public.events USING btree (message_id) WHERE (message_id IS NOT NULL);
+CREATE INDEX events_unnumbered ON public.events USING btree (tenant_id, id) WHERE (seq IS NULL);
+CREATE UNIQUE INDEX events_once ON public.events USING btree (tenant_id, type, once);
+CREATE UNIQUE INDEX events_seq ON public.events USING btree (tenant_id, seq) WHERE (seq IS NOT NULL);
+create policy runtime on public.events as permissive for all to service_role, whats_agents_runtime using (true) with check (true);
+grant delete, insert, select, update on public.events to service_role;
+grant delete, insert, select, update on public.events to whats_agents_runtime;
+
 create table public.follow_up_ladders (
   tenant_id text not null,
   steps jsonb not null,
@@ -1648,6 +1688,8 @@ alter table public.early_updates add constraint early_updates_instance_id_fkey F
 alter table public.early_updates add constraint early_updates_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES public.tenants(id);
 alter table public.embeddings add constraint embeddings_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES public.tenants(id);
 alter table public.erasures add constraint erasures_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES public.tenants(id);
+alter table public.event_feeds add constraint event_feeds_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES public.tenants(id);
+alter table public.events add constraint events_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES public.tenants(id);
 alter table public.follow_up_ladders add constraint follow_up_ladders_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES public.tenants(id);
 alter table public.follow_ups add constraint follow_ups_conversation_id_fkey FOREIGN KEY (conversation_id) REFERENCES public.conversations(id);
 alter table public.follow_ups add constraint follow_ups_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES public.tenants(id);
@@ -4466,6 +4508,24 @@ revoke all on function public.due_reminders(integer,timestamp with time zone) fr
 grant execute on function public.due_reminders(integer,timestamp with time zone) to service_role;
 grant execute on function public.due_reminders(integer,timestamp with time zone) to whats_agents_runtime;
 
+CREATE OR REPLACE FUNCTION public.emit_event(p_tenant text, p_type text, p_once text, p_subject jsonb, p_payload jsonb, p_correlation_id text, p_causation_id uuid, p_now timestamp with time zone)
+ RETURNS uuid
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+declare v_id uuid;
+begin
+  if not exists (select from event_feeds where tenant_id = p_tenant and kept) then return null; end if;
+  insert into events (tenant_id, type, once, contact_id, message_id, occurred_at, correlation_id, causation_id, payload)
+    values (p_tenant, p_type, coalesce(p_once, gen_random_uuid()::text), (p_subject ->> 'contact_id')::bigint,
+      (p_subject ->> 'message_id')::bigint, clock(p_now), p_correlation_id, p_causation_id, p_subject || p_payload)
+    on conflict (tenant_id, type, once) do nothing returning event_id into v_id;
+  return v_id;
+end $function$;
+revoke all on function public.emit_event(text,text,text,jsonb,jsonb,text,uuid,timestamp with time zone) from public;
+grant execute on function public.emit_event(text,text,text,jsonb,jsonb,text,uuid,timestamp with time zone) to service_role;
+grant execute on function public.emit_event(text,text,text,jsonb,jsonb,text,uuid,timestamp with time zone) to whats_agents_runtime;
+
 CREATE OR REPLACE FUNCTION public.end_aside(p_aside jsonb, p_webhooks jsonb)
  RETURNS jsonb
  LANGUAGE plpgsql
@@ -4893,6 +4953,8 @@ begin
     and d.tenant_id = m.tenant_id and d.sha256 = m.media ->> 'sha256' and not exists (select from messages o
       where o.tenant_id = d.tenant_id and o.media ? 'sha256' and o.media ->> 'sha256' = d.sha256
         and o.conversation_id <> all (v_talks));
+  delete from events where contact_id = any (v_all) or message_id in (select id from messages
+    where conversation_id = any (v_talks));
   delete from messages where conversation_id = any (v_talks);
   get diagnostics v_messages = row_count;
   delete from tool_calls where conversation_id = any (v_talks);
@@ -4945,6 +5007,44 @@ AS $function$ select case when not p_from_me then 'contact' when p_verdict <> 'p
 revoke all on function public.event_author(boolean,text) from public;
 grant execute on function public.event_author(boolean,text) to service_role;
 grant execute on function public.event_author(boolean,text) to whats_agents_runtime;
+
+CREATE OR REPLACE FUNCTION public.event_envelope(p_event public.events)
+ RETURNS jsonb
+ LANGUAGE sql
+ STABLE
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+  select jsonb_build_object('id', p_event.event_id, 'type', p_event.type, 'version', 1,
+    'occurred_at', utc_text(p_event.occurred_at), 'company_id', p_event.tenant_id, 'source', 'whats-agents',
+    'correlation_id', p_event.correlation_id, 'causation_id', p_event.causation_id, 'payload', p_event.payload)
+$function$;
+revoke all on function public.event_envelope(public.events) from public;
+grant execute on function public.event_envelope(public.events) to service_role;
+grant execute on function public.event_envelope(public.events) to whats_agents_runtime;
+
+CREATE OR REPLACE FUNCTION public.event_of_message(p_tenant text, p_message bigint)
+ RETURNS uuid
+ LANGUAGE sql
+ STABLE
+AS $function$
+  select event_id from events where tenant_id = p_tenant and message_id = p_message and type = 'message.received'
+    order by id desc limit 1
+$function$;
+revoke all on function public.event_of_message(text,bigint) from public;
+grant execute on function public.event_of_message(text,bigint) to service_role;
+grant execute on function public.event_of_message(text,bigint) to whats_agents_runtime;
+
+CREATE OR REPLACE FUNCTION public.event_of_turn(p_tenant text, p_turn bigint)
+ RETURNS uuid
+ LANGUAGE sql
+ STABLE
+AS $function$
+  select event_of_message(p_tenant, (select id from messages where turn_id = p_turn and direction = 'in'
+    order by seq desc limit 1))
+$function$;
+revoke all on function public.event_of_turn(text,bigint) from public;
+grant execute on function public.event_of_turn(text,bigint) to service_role;
+grant execute on function public.event_of_turn(text,bigint) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.event_text(p_event jsonb)
  RETURNS text
@@ -6645,6 +6745,22 @@ $function$;
 revoke all on function public.judged_sends(public.instances,timestamp with time zone) from public;
 grant execute on function public.judged_sends(public.instances,timestamp with time zone) to service_role;
 grant execute on function public.judged_sends(public.instances,timestamp with time zone) to whats_agents_runtime;
+
+CREATE OR REPLACE FUNCTION public.keep_events(p_tenant text)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+begin
+  if exists (select from event_feeds where tenant_id = p_tenant and kept) then return; end if;
+  -- what happened meanwhile is not there: who has read before is told so, by a cursor that is no more
+  insert into event_feeds (tenant_id, read_at) values (p_tenant, clock_timestamp())
+    on conflict (tenant_id) do update set kept = true, numbered = event_feeds.numbered + 1,
+      gone = event_feeds.numbered + 1, read_at = clock_timestamp() where not event_feeds.kept;
+end $function$;
+revoke all on function public.keep_events(text) from public;
+grant execute on function public.keep_events(text) to service_role;
+grant execute on function public.keep_events(text) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.keep_inbox()
  RETURNS trigger
@@ -8620,6 +8736,26 @@ revoke all on function public.notice_templates_of(text) from public;
 grant execute on function public.notice_templates_of(text) to service_role;
 grant execute on function public.notice_templates_of(text) to whats_agents_runtime;
 
+CREATE OR REPLACE FUNCTION public.number_events(p_tenant text, p_limit integer)
+ RETURNS integer
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+declare v_feed event_feeds; v_n int;
+begin
+  if not exists (select from events where tenant_id = p_tenant and seq is null) then return 0; end if;
+  select * into v_feed from event_feeds where tenant_id = p_tenant for update;
+  with next as materialized (select id, row_number() over (order by id) as n from (select id from events
+      where tenant_id = p_tenant and seq is null order by id limit p_limit) o)
+  update events e set seq = v_feed.numbered + next.n from next where e.id = next.id;
+  get diagnostics v_n = row_count;
+  update event_feeds set numbered = v_feed.numbered + v_n where tenant_id = p_tenant;
+  return v_n;
+end $function$;
+revoke all on function public.number_events(text,integer) from public;
+grant execute on function public.number_events(text,integer) to service_role;
+grant execute on function public.number_events(text,integer) to whats_agents_runtime;
+
 CREATE OR REPLACE FUNCTION public.number_health(p_tenant text DEFAULT NULL::text, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
  LANGUAGE sql
@@ -9886,6 +10022,33 @@ end $function$;
 revoke all on function public.read_conversation(text,bigint,bigint,integer,timestamp with time zone) from public;
 grant execute on function public.read_conversation(text,bigint,bigint,integer,timestamp with time zone) to service_role;
 grant execute on function public.read_conversation(text,bigint,bigint,integer,timestamp with time zone) to whats_agents_runtime;
+
+CREATE OR REPLACE FUNCTION public.read_events(p_tenant text, p_after bigint, p_types jsonb, p_limit integer, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+declare v_feed event_feeds; v_events jsonb; v_n int; v_last bigint;
+begin
+  perform keep_events(p_tenant);
+  perform number_events(p_tenant, p_limit + 1000);
+  update event_feeds set read_at = clock(p_now) where tenant_id = p_tenant
+    and read_at < clock(p_now) - interval '10 minutes';
+  select * into v_feed from event_feeds where tenant_id = p_tenant;
+  if p_after < v_feed.gone or p_after > v_feed.numbered then
+    return jsonb_build_object('outcome', 'gone', 'cursor', v_feed.gone);
+  end if;
+  select coalesce(jsonb_agg(event_envelope(e) order by e.seq), '[]'), count(*), max(e.seq)
+    into v_events, v_n, v_last
+    from (select * from events where tenant_id = p_tenant and seq > coalesce(p_after, v_feed.gone)
+      and (p_types is null or p_types ? type) order by seq limit p_limit) e;
+  return jsonb_build_object('outcome', 'events', 'events', v_events, 'cursor', case when v_n = p_limit then v_last
+    else greatest(v_last, v_feed.numbered) end, 'more', v_n = p_limit or exists (select from events
+      where tenant_id = p_tenant and seq is null));
+end $function$;
+revoke all on function public.read_events(text,bigint,jsonb,integer,timestamp with time zone) from public;
+grant execute on function public.read_events(text,bigint,jsonb,integer,timestamp with time zone) to service_role;
+grant execute on function public.read_events(text,bigint,jsonb,integer,timestamp with time zone) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.read_media(p_message bigint, p_hash text, p_note text, p_said text, p_meaning jsonb, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
@@ -13611,6 +13774,22 @@ revoke all on function public.take_trial(text,text,timestamp with time zone) fro
 grant execute on function public.take_trial(text,text,timestamp with time zone) to service_role;
 grant execute on function public.take_trial(text,text,timestamp with time zone) to whats_agents_runtime;
 
+CREATE OR REPLACE FUNCTION public.talk_subject(p_conversation bigint, p_message bigint)
+ RETURNS jsonb
+ LANGUAGE sql
+ STABLE
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+  select jsonb_build_object('contact_id', c.contact_id, 'conversation_id', c.id, 'instance', i.name,
+      'phone', case when c.jid like '%@s.whatsapp.net' then split_part(c.jid, '@', 1) else (select a.address
+        from contact_addresses a where a.contact_id = c.contact_id and a.kind = 'pn' order by a.id desc limit 1) end)
+      || case when p_message is null then '{}' else jsonb_build_object('message_id', p_message) end
+    from conversations c join instances i on i.id = c.instance_id where c.id = p_conversation
+$function$;
+revoke all on function public.talk_subject(bigint,bigint) from public;
+grant execute on function public.talk_subject(bigint,bigint) to service_role;
+grant execute on function public.talk_subject(bigint,bigint) to whats_agents_runtime;
+
 CREATE OR REPLACE FUNCTION public.teach_addresses(p_instance text, p_pairs jsonb, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
  LANGUAGE plpgsql
@@ -13639,6 +13818,40 @@ revoke all on function public.teach_addresses(text,jsonb,timestamp with time zon
 grant execute on function public.teach_addresses(text,jsonb,timestamp with time zone) to service_role;
 grant execute on function public.teach_addresses(text,jsonb,timestamp with time zone) to whats_agents_runtime;
 
+CREATE OR REPLACE FUNCTION public.tell_handed_over()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+declare v_handoff handoffs;
+begin
+  if not exists (select from event_feeds where tenant_id = new.tenant_id and kept) then return null; end if;
+  select * into v_handoff from handoffs where conversation_id = new.id and controls and status <> 'returned';
+  perform emit_event(new.tenant_id, 'conversation.handed_over', null, talk_subject(new.id, null), jsonb_build_object(
+      'handoff_id', v_handoff.id, 'reason', handoff_code(new.escalation_reason), 'summary', v_handoff.summary,
+      'taken_by', new.taken_by),
+    (select correlation_id from turns where id = v_handoff.turn_id),
+    event_of_turn(new.tenant_id, v_handoff.turn_id), null);
+  return null;
+end $function$;
+revoke all on function public.tell_handed_over() from public;
+grant execute on function public.tell_handed_over() to service_role;
+grant execute on function public.tell_handed_over() to whats_agents_runtime;
+
+CREATE OR REPLACE FUNCTION public.tell_instance()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+begin
+  perform emit_event(new.tenant_id, 'instance.status', null, '{}', jsonb_build_object('instance', new.name,
+    'phone', new.phone, 'status', new.status, 'was', old.status, 'status_reason', new.status_reason), null, null, null);
+  return null;
+end $function$;
+revoke all on function public.tell_instance() from public;
+grant execute on function public.tell_instance() to service_role;
+grant execute on function public.tell_instance() to whats_agents_runtime;
+
 CREATE OR REPLACE FUNCTION public.tell_of_ceiling(p_tenant text, p_ceiling text, p_rung text, p_model text, p_now timestamp with time zone)
  RETURNS void
  LANGUAGE sql
@@ -13659,6 +13872,56 @@ $function$;
 revoke all on function public.tell_of_ceiling(text,text,text,text,timestamp with time zone) from public;
 grant execute on function public.tell_of_ceiling(text,text,text,text,timestamp with time zone) to service_role;
 grant execute on function public.tell_of_ceiling(text,text,text,text,timestamp with time zone) to whats_agents_runtime;
+
+CREATE OR REPLACE FUNCTION public.tell_received()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+begin
+  if new.meaning ? 'command' or not exists (select from event_feeds where tenant_id = new.tenant_id and kept) then
+    return null;
+  end if;
+  perform emit_event(new.tenant_id, 'message.received', new.id || case tg_op when 'UPDATE' then '/words' else '' end,
+    talk_subject(new.conversation_id, new.id), jsonb_build_object(
+      'name', (select k.name from conversations c join contacts k on k.id = c.contact_id
+        where c.id = new.conversation_id),
+      'type', new.type, 'text', coalesce(new.typed, new.text), 'wordless', new.wordless,
+      'provider_id', new.provider_id, 'sent_at', utc_text(new.provider_at)),
+    new.correlation_id, null, new.created_at);
+  return null;
+end $function$;
+revoke all on function public.tell_received() from public;
+grant execute on function public.tell_received() to service_role;
+grant execute on function public.tell_received() to whats_agents_runtime;
+
+CREATE OR REPLACE FUNCTION public.tell_sent()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+declare v_subject jsonb; v_cause uuid; v_notice order_notices;
+begin
+  if not exists (select from event_feeds where tenant_id = new.tenant_id and kept) then return null; end if;
+  v_subject := talk_subject(new.conversation_id, new.id);
+  if new.turn_id is not null then v_cause := event_of_turn(new.tenant_id, new.turn_id); end if;
+  v_cause := coalesce(emit_event(new.tenant_id, 'message.sent', new.id::text, v_subject, jsonb_build_object(
+      'kind', new.kind, 'author', new.author, 'type', new.type, 'text', new.text, 'provider_id', new.provider_id,
+      'campaign', new.campaign_id, 'sent_at', utc_text(new.provider_at)),
+    new.correlation_id, v_cause, new.provider_at), v_cause);
+  if not is_notice(new.kind) then return null; end if;
+  select * into v_notice from order_notices where message_id = new.id and outcome = 'queued' order by id limit 1;
+  if found then
+    perform emit_event(new.tenant_id, 'notice.sent', v_notice.id::text, v_subject, jsonb_build_object(
+        'notice_id', v_notice.id, 'type', v_notice.type, 'reference', v_notice.reference, 'test', v_notice.test,
+        'sent_at', utc_text(new.provider_at)),
+      new.correlation_id, v_cause, new.provider_at);
+  end if;
+  return null;
+end $function$;
+revoke all on function public.tell_sent() from public;
+grant execute on function public.tell_sent() to service_role;
+grant execute on function public.tell_sent() to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.tenant_of_poster(p_from jsonb)
  RETURNS text
@@ -14304,6 +14567,15 @@ revoke all on function public.use_token(jsonb,timestamp with time zone) from pub
 grant execute on function public.use_token(jsonb,timestamp with time zone) to service_role;
 grant execute on function public.use_token(jsonb,timestamp with time zone) to whats_agents_runtime;
 
+CREATE OR REPLACE FUNCTION public.utc_text(p_at timestamp with time zone)
+ RETURNS text
+ LANGUAGE sql
+ IMMUTABLE
+AS $function$ select to_char(p_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') $function$;
+revoke all on function public.utc_text(timestamp with time zone) from public;
+grant execute on function public.utc_text(timestamp with time zone) to service_role;
+grant execute on function public.utc_text(timestamp with time zone) to whats_agents_runtime;
+
 CREATE OR REPLACE FUNCTION public.wait_for_room(p_ids bigint[], p_cap integer, p_now timestamp with time zone)
  RETURNS jsonb
  LANGUAGE plpgsql
@@ -14627,6 +14899,11 @@ grant execute on function public.yields(public.messages,timestamp with time zone
 
 CREATE TRIGGER agents_versions BEFORE INSERT OR UPDATE ON public.agents FOR EACH ROW EXECUTE FUNCTION public.keep_versions();
 CREATE TRIGGER audit_log_date BEFORE INSERT ON public.audit_log FOR EACH ROW EXECUTE FUNCTION public.date_audit();
+CREATE TRIGGER events_handed_over AFTER UPDATE OF controlled_by ON public.conversations FOR EACH ROW WHEN (((old.controlled_by = 'agent'::text) AND (new.controlled_by = 'human'::text))) EXECUTE FUNCTION public.tell_handed_over();
+CREATE TRIGGER events_instance AFTER UPDATE OF status ON public.instances FOR EACH ROW WHEN ((old.status IS DISTINCT FROM new.status)) EXECUTE FUNCTION public.tell_instance();
+CREATE TRIGGER events_received AFTER INSERT ON public.messages FOR EACH ROW WHEN ((new.status = 'received'::text)) EXECUTE FUNCTION public.tell_received();
+CREATE TRIGGER events_sent AFTER UPDATE OF status ON public.messages FOR EACH ROW WHEN (((new.status = ANY (ARRAY['sent'::text, 'delivered'::text, 'read'::text])) AND (old.status <> ALL (ARRAY['sent'::text, 'delivered'::text, 'read'::text])) AND (new.kind <> 'operator'::text))) EXECUTE FUNCTION public.tell_sent();
+CREATE TRIGGER events_words AFTER UPDATE OF wordless ON public.messages FOR EACH ROW WHEN ((old.wordless AND (NOT new.wordless) AND (new.status = 'received'::text))) EXECUTE FUNCTION public.tell_received();
 CREATE TRIGGER inbox_added AFTER INSERT ON public.messages FOR EACH ROW WHEN ((new.status = 'received'::text)) EXECUTE FUNCTION public.keep_inbox();
 CREATE TRIGGER inbox_changed AFTER UPDATE OF status, conversation_id, seq, meaning, created_at ON public.messages FOR EACH ROW WHEN ((((old.status = 'received'::text) OR (new.status = 'received'::text)) AND ((old.status IS DISTINCT FROM new.status) OR (old.conversation_id IS DISTINCT FROM new.conversation_id) OR (old.seq IS DISTINCT FROM new.seq) OR (old.created_at IS DISTINCT FROM new.created_at) OR ((old.meaning ? 'command'::text) IS DISTINCT FROM (new.meaning ? 'command'::text))))) EXECUTE FUNCTION public.keep_inbox();
 CREATE TRIGGER inbox_gone AFTER DELETE ON public.messages FOR EACH ROW WHEN ((old.status = 'received'::text)) EXECUTE FUNCTION public.keep_inbox();
