@@ -10,6 +10,7 @@ import { adminRoutes } from './routes/admin.ts';
 import { campaignRoutes } from './routes/campaigns.ts';
 import { conversationRoutes } from './routes/conversations.ts';
 import { docsRoutes } from './routes/docs.ts';
+import { eventRoutes } from './routes/events.ts';
 import { evolutionRoutes } from './routes/evolution.ts';
 import { healthRoutes } from './routes/health.ts';
 import { messageRoutes } from './routes/messages.ts';
@@ -25,6 +26,7 @@ export function apiRoutes(routes: Routes, process: Process): void {
   orderNoticeRoutes(routes, process);
   campaignRoutes(routes, process);
   conversationRoutes(routes, process);
+  eventRoutes(routes, process);
   adminRoutes(routes, process);
   consoleRoutes(routes, process);
   docsRoutes(routes, process);

@@ -9518,6 +9518,34 @@ revoke all on function public.purge_audit(timestamp with time zone,integer) from
 grant execute on function public.purge_audit(timestamp with time zone,integer) to service_role;
 grant execute on function public.purge_audit(timestamp with time zone,integer) to whats_agents_runtime;
 
+CREATE OR REPLACE FUNCTION public.purge_events(p_before timestamp with time zone, p_limit integer)
+ RETURNS integer
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+declare v_feed event_feeds; v_gone bigint; v_n int := 0; v_last bigint;
+begin
+  if p_before is null then return 0; end if;
+  for v_feed in select * from event_feeds order by tenant_id loop
+    if v_feed.kept and v_feed.read_at < p_before then
+      update event_feeds set kept = false where tenant_id = v_feed.tenant_id and read_at < p_before;
+    end if;
+    if not exists (select from events where id = (select min(id) from events where tenant_id = v_feed.tenant_id)
+      and created_at < p_before) then continue; end if;
+    perform number_events(v_feed.tenant_id, p_limit);
+    with old as (select id from events where tenant_id = v_feed.tenant_id and seq is not null order by seq
+        limit p_limit),
+      gone as (delete from events e using old where e.id = old.id and e.created_at < p_before returning e.seq)
+      select max(seq), count(*) into v_last, v_gone from gone;
+    update event_feeds set gone = greatest(gone, v_last) where tenant_id = v_feed.tenant_id and v_last is not null;
+    v_n := greatest(v_n, v_gone::int);
+  end loop;
+  return v_n;
+end $function$;
+revoke all on function public.purge_events(timestamp with time zone,integer) from public;
+grant execute on function public.purge_events(timestamp with time zone,integer) to service_role;
+grant execute on function public.purge_events(timestamp with time zone,integer) to whats_agents_runtime;
+
 CREATE OR REPLACE FUNCTION public.purge_old(p_ages jsonb, p_limit integer, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
  LANGUAGE plpgsql
@@ -9565,6 +9593,8 @@ begin
   delete from sessions s where not session_counts(s, v_now);
   get diagnostics v_n = row_count; v_counts := v_counts || v_n;
   v_counts := v_counts || purge_audit(v_audit, p_limit);
+  -- a reader is told that it has missed some
+  v_counts := v_counts || purge_events(v_now - interval '14 days', p_limit);
   -- no cap and no figure looks at slots of answers, or at sums, of before
   delete from slots where (instance_id, reply, slot_at, message_id) in (select s.instance_id, s.reply, s.slot_at,
     s.message_id from instances i cross join lateral (select * from slots o where o.instance_id = i.id and o.reply

@@ -1987,6 +1987,8 @@ begin
   delete from sessions s where not session_counts(s, v_now);
   get diagnostics v_n = row_count; v_counts := v_counts || v_n;
   v_counts := v_counts || purge_audit(v_audit, p_limit);
+  -- a reader is told that it has missed some
+  v_counts := v_counts || purge_events(v_now - interval '14 days', p_limit);
   -- no cap and no figure looks at slots of answers, or at sums, of before
   delete from slots where (instance_id, reply, slot_at, message_id) in (select s.instance_id, s.reply, s.slot_at,
     s.message_id from instances i cross join lateral (select * from slots o where o.instance_id = i.id and o.reply
@@ -9251,6 +9253,31 @@ begin
       where tenant_id = p_tenant and seq is null));
 end $$;
 
+-- purge_events: what is older than p_before goes, and a feed that nobody reads any more is not written down.
+-- Guarantee: what is deleted has a seq, and the feed says until where it is gone, so a reader that comes later is told.
+--   Where p_before is null nothing is done. Concurrency: any number at once; it waits for who reads. Result: how many.
+create or replace function purge_events(p_before timestamptz, p_limit int)
+returns int language plpgsql set search_path = public, pg_temp as $$
+declare v_feed event_feeds; v_gone bigint; v_n int := 0; v_last bigint;
+begin
+  if p_before is null then return 0; end if;
+  for v_feed in select * from event_feeds order by tenant_id loop
+    if v_feed.kept and v_feed.read_at < p_before then
+      update event_feeds set kept = false where tenant_id = v_feed.tenant_id and read_at < p_before;
+    end if;
+    if not exists (select from events where id = (select min(id) from events where tenant_id = v_feed.tenant_id)
+      and created_at < p_before) then continue; end if;
+    perform number_events(v_feed.tenant_id, p_limit);
+    with old as (select id from events where tenant_id = v_feed.tenant_id and seq is not null order by seq
+        limit p_limit),
+      gone as (delete from events e using old where e.id = old.id and e.created_at < p_before returning e.seq)
+      select max(seq), count(*) into v_last, v_gone from gone;
+    update event_feeds set gone = greatest(gone, v_last) where tenant_id = v_feed.tenant_id and v_last is not null;
+    v_n := greatest(v_n, v_gone::int);
+  end loop;
+  return v_n;
+end $$;
+
 -- save_knowledge: keeps a document; one of the same name is replaced, whole.
 -- Arguments: p_document {name, kind, sha256 of the file, bytes, pages (null: it has none), passages [{heading, text,
 --   heading_words, text_words: both folded, sha256 of heading and text, words: each once}] in their order}.
@@ -12173,6 +12200,7 @@ revoke all on function
   number_events(text,integer),
   event_envelope(events),
   read_events(text,bigint,jsonb,integer,timestamp with time zone),
+  purge_events(timestamp with time zone,integer),
   save_knowledge(text,jsonb,integer,text),
   remove_knowledge(text,text,text),
   list_knowledge(text),
@@ -12717,6 +12745,7 @@ grant execute on function
   number_events(text,integer),
   event_envelope(events),
   read_events(text,bigint,jsonb,integer,timestamp with time zone),
+  purge_events(timestamp with time zone,integer),
   save_knowledge(text,jsonb,integer,text),
   remove_knowledge(text,text,text),
   list_knowledge(text),

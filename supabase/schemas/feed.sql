@@ -203,6 +203,31 @@ begin
       where tenant_id = p_tenant and seq is null));
 end $$;
 
+-- purge_events: what is older than p_before goes, and a feed that nobody reads any more is not written down.
+-- Guarantee: what is deleted has a seq, and the feed says until where it is gone, so a reader that comes later is told.
+--   Where p_before is null nothing is done. Concurrency: any number at once; it waits for who reads. Result: how many.
+create or replace function purge_events(p_before timestamptz, p_limit int)
+returns int language plpgsql set search_path = public, pg_temp as $$
+declare v_feed event_feeds; v_gone bigint; v_n int := 0; v_last bigint;
+begin
+  if p_before is null then return 0; end if;
+  for v_feed in select * from event_feeds order by tenant_id loop
+    if v_feed.kept and v_feed.read_at < p_before then
+      update event_feeds set kept = false where tenant_id = v_feed.tenant_id and read_at < p_before;
+    end if;
+    if not exists (select from events where id = (select min(id) from events where tenant_id = v_feed.tenant_id)
+      and created_at < p_before) then continue; end if;
+    perform number_events(v_feed.tenant_id, p_limit);
+    with old as (select id from events where tenant_id = v_feed.tenant_id and seq is not null order by seq
+        limit p_limit),
+      gone as (delete from events e using old where e.id = old.id and e.created_at < p_before returning e.seq)
+      select max(seq), count(*) into v_last, v_gone from gone;
+    update event_feeds set gone = greatest(gone, v_last) where tenant_id = v_feed.tenant_id and v_last is not null;
+    v_n := greatest(v_n, v_gone::int);
+  end loop;
+  return v_n;
+end $$;
+
 revoke all on function
   utc_text(timestamptz),
   keep_events(text),
@@ -216,7 +241,8 @@ revoke all on function
   tell_instance(),
   number_events(text, int),
   event_envelope(events),
-  read_events(text, bigint, jsonb, int, timestamptz)
+  read_events(text, bigint, jsonb, int, timestamptz),
+  purge_events(timestamptz, int)
   from public, anon, authenticated;
 grant execute on function
   utc_text(timestamptz),
@@ -231,5 +257,6 @@ grant execute on function
   tell_instance(),
   number_events(text, int),
   event_envelope(events),
-  read_events(text, bigint, jsonb, int, timestamptz)
+  read_events(text, bigint, jsonb, int, timestamptz),
+  purge_events(timestamptz, int)
   to service_role, whats_agents_runtime;

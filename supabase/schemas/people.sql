@@ -1922,6 +1922,8 @@ begin
   delete from sessions s where not session_counts(s, v_now);
   get diagnostics v_n = row_count; v_counts := v_counts || v_n;
   v_counts := v_counts || purge_audit(v_audit, p_limit);
+  -- a reader is told that it has missed some
+  v_counts := v_counts || purge_events(v_now - interval '14 days', p_limit);
   -- no cap and no figure looks at slots of answers, or at sums, of before
   delete from slots where (instance_id, reply, slot_at, message_id) in (select s.instance_id, s.reply, s.slot_at,
     s.message_id from instances i cross join lateral (select * from slots o where o.instance_id = i.id and o.reply

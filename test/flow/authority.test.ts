@@ -209,6 +209,7 @@ const REQUESTS: Readonly<Record<string, (v: Victim) => { path: string; body?: ob
     { path: '/api/messages', body: { to: v.phone, text: 'oi', campaign_id: 'natal', kind: 'campaign' } },
   ],
   'get /api/messages': (v) => [{ path: '/api/messages' }, { path: `/api/messages?instance=${v.instance}&to=${v.phone}` }],
+  'get /api/events': () => [{ path: '/api/events' }, { path: '/api/events?after=0&limit=1000' }],
   'get /api/campaigns': () => [{ path: '/api/campaigns' }],
   'post /api/campaigns': (v) => [
     { path: '/api/campaigns', body: { name: 'minha', text: 'Oi', tag: 'vip', instance: v.instance } },
@@ -363,6 +364,8 @@ const OPEN = [
   'get /console/session',
   'post /console/login',
   'get /api/docs',
+  'get /api/events/schemas',
+  'get /api/events/schemas/:type{[a-z_.]{1,40}}',
   'get /docs',
   'get /health',
   'get /health/alerts',
