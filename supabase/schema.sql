@@ -1416,6 +1416,35 @@ create policy runtime on public.spend_reservations as permissive for all to serv
 grant delete, insert, select, update on public.spend_reservations to service_role;
 grant delete, insert, select, update on public.spend_reservations to whats_agents_runtime;
 
+create table public.subscriptions (
+  id bigint generated always as identity not null,
+  tenant_id text not null,
+  url text not null,
+  types jsonb,
+  secret text not null,
+  previous_until timestamp with time zone,
+  status text default 'active'::text not null,
+  cursor bigint not null,
+  failures integer default 0 not null,
+  failing_since timestamp with time zone,
+  last_fault text,
+  due_at timestamp with time zone default '-infinity'::timestamp with time zone not null,
+  claim bigint default 0 not null,
+  worker text,
+  lease_until timestamp with time zone,
+  delivered_at timestamp with time zone,
+  created_by text not null,
+  created_at timestamp with time zone not null,
+  constraint subscriptions_pkey PRIMARY KEY (id),
+  constraint subscriptions_status_check CHECK ((status = ANY (ARRAY['active'::text, 'disabled'::text]))),
+  constraint subscriptions_types_check CHECK ((jsonb_typeof(types) = 'array'::text))
+);
+alter table public.subscriptions enable row level security;
+CREATE INDEX subscriptions_tenant ON public.subscriptions USING btree (tenant_id, id);
+create policy runtime on public.subscriptions as permissive for all to service_role, whats_agents_runtime using (true) with check (true);
+grant delete, insert, select, update on public.subscriptions to service_role;
+grant delete, insert, select, update on public.subscriptions to whats_agents_runtime;
+
 create table public.summaries (
   id bigint generated always as identity not null,
   tenant_id text not null,
@@ -1740,6 +1769,7 @@ alter table public.sessions add constraint sessions_user_id_fkey FOREIGN KEY (us
 alter table public.set_aside add constraint set_aside_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES public.tenants(id);
 alter table public.sla_minutes add constraint sla_minutes_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES public.tenants(id);
 alter table public.slack_events add constraint slack_events_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES public.tenants(id);
+alter table public.subscriptions add constraint subscriptions_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES public.tenants(id);
 alter table public.summaries add constraint summaries_conversation_id_fkey FOREIGN KEY (conversation_id) REFERENCES public.conversations(id) ON DELETE CASCADE;
 alter table public.summaries add constraint summaries_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES public.tenants(id);
 alter table public.tenant_secrets add constraint tenant_secrets_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES public.tenants(id);
@@ -1895,6 +1925,32 @@ $function$;
 revoke all on function public.add_spend(text,text,bigint,numeric,integer,integer,numeric,timestamp with time zone) from public;
 grant execute on function public.add_spend(text,text,bigint,numeric,integer,integer,numeric,timestamp with time zone) to service_role;
 grant execute on function public.add_spend(text,text,bigint,numeric,integer,integer,numeric,timestamp with time zone) to whats_agents_runtime;
+
+CREATE OR REPLACE FUNCTION public.add_subscription(p_tenant text, p_url text, p_types jsonb, p_secret text, p_sealed text, p_most integer, p_actor text, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+declare v_id bigint; v_cursor bigint;
+begin
+  perform from tenants where id = p_tenant for no key update;
+  if (select count(*) from subscriptions where tenant_id = p_tenant) >= p_most then
+    return jsonb_build_object('outcome', 'full', 'id', null);
+  end if;
+  perform keep_events(p_tenant);
+  -- what is written and was not read yet was before it
+  while number_events(p_tenant, 10000) > 0 loop end loop;
+  select numbered into v_cursor from event_feeds where tenant_id = p_tenant;
+  insert into subscriptions (tenant_id, url, types, secret, cursor, created_by, created_at)
+    values (p_tenant, p_url, p_types, p_secret, v_cursor, p_actor, clock(p_now)) returning id into v_id;
+  insert into tenant_secrets (tenant_id, name, sealed, updated_by) values (p_tenant, p_secret, p_sealed, p_actor);
+  insert into audit_log (tenant_id, actor, action, subject, details, created_at) values (p_tenant, p_actor,
+    'subscription.add', v_id::text, jsonb_build_object('url', p_url, 'types', p_types), clock(p_now));
+  return jsonb_build_object('outcome', 'added', 'id', v_id);
+end $function$;
+revoke all on function public.add_subscription(text,text,jsonb,text,text,integer,text,timestamp with time zone) from public;
+grant execute on function public.add_subscription(text,text,jsonb,text,text,integer,text,timestamp with time zone) to service_role;
+grant execute on function public.add_subscription(text,text,jsonb,text,text,integer,text,timestamp with time zone) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.add_token(p_token jsonb, p_actor text, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
@@ -3275,6 +3331,37 @@ end $function$;
 revoke all on function public.claim_notices(integer,integer,timestamp with time zone) from public;
 grant execute on function public.claim_notices(integer,integer,timestamp with time zone) to service_role;
 grant execute on function public.claim_notices(integer,integer,timestamp with time zone) to whats_agents_runtime;
+
+CREATE OR REPLACE FUNCTION public.claim_push(p_worker text, p_lease_ms integer, p_limit integer, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+declare v_now timestamptz := clock(p_now); v subscriptions; v_events jsonb; v_feed event_feeds;
+begin
+  for v in select * from subscriptions s where s.status = 'active' and s.due_at <= v_now
+      and (s.lease_until is null or s.lease_until <= v_now) and (exists (select from events e
+        where e.tenant_id = s.tenant_id and e.seq is null) or s.cursor < (select f.numbered from event_feeds f
+          where f.tenant_id = s.tenant_id)) order by s.due_at, s.id for update skip locked loop
+    perform number_events(v.tenant_id, 1000);
+    select * into v_feed from event_feeds where tenant_id = v.tenant_id;
+    select jsonb_agg(jsonb_build_object('seq', e.seq, 'event', event_envelope(e)) order by e.seq) into v_events
+      from (select * from events where tenant_id = v.tenant_id and seq > v.cursor
+        and (v.types is null or v.types ? type) order by seq limit p_limit) e;
+    if v_events is null then
+      update subscriptions set cursor = v_feed.numbered where id = v.id;
+      continue;
+    end if;
+    update subscriptions set claim = claim + 1, worker = p_worker,
+      lease_until = v_now + make_interval(secs => p_lease_ms / 1000.0) where id = v.id returning * into v;
+    return jsonb_build_object('id', v.id, 'claim', v.claim, 'tenant', v.tenant_id, 'url', v.url, 'secret', v.secret,
+      'previous', coalesce(v.previous_until > v_now, false), 'failures', v.failures, 'events', v_events);
+  end loop;
+  return null;
+end $function$;
+revoke all on function public.claim_push(text,integer,integer,timestamp with time zone) from public;
+grant execute on function public.claim_push(text,integer,integer,timestamp with time zone) to service_role;
+grant execute on function public.claim_push(text,integer,integer,timestamp with time zone) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.claim_restarts(p_reasons jsonb, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
@@ -7593,6 +7680,19 @@ revoke all on function public.list_reminders(text,boolean,integer) from public;
 grant execute on function public.list_reminders(text,boolean,integer) to service_role;
 grant execute on function public.list_reminders(text,boolean,integer) to whats_agents_runtime;
 
+CREATE OR REPLACE FUNCTION public.list_subscriptions(p_tenant text, p_id bigint)
+ RETURNS jsonb
+ LANGUAGE sql
+ STABLE
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+  select coalesce(jsonb_agg(subscription_row(s) order by s.id), '[]') from subscriptions s
+    where s.tenant_id = p_tenant and (p_id is null or s.id = p_id)
+$function$;
+revoke all on function public.list_subscriptions(text,bigint) from public;
+grant execute on function public.list_subscriptions(text,bigint) to service_role;
+grant execute on function public.list_subscriptions(text,bigint) to whats_agents_runtime;
+
 CREATE OR REPLACE FUNCTION public.list_suspicions(p_tenant text, p_limit integer)
  RETURNS jsonb
  LANGUAGE sql
@@ -9527,7 +9627,8 @@ declare v_feed event_feeds; v_gone bigint; v_n int := 0; v_last bigint;
 begin
   if p_before is null then return 0; end if;
   for v_feed in select * from event_feeds order by tenant_id loop
-    if v_feed.kept and v_feed.read_at < p_before then
+    if v_feed.kept and v_feed.read_at < p_before and not exists (select from subscriptions s
+      where s.tenant_id = v_feed.tenant_id and s.status = 'active') then
       update event_feeds set kept = false where tenant_id = v_feed.tenant_id and read_at < p_before;
     end if;
     if not exists (select from events where id = (select min(id) from events where tenant_id = v_feed.tenant_id)
@@ -10632,6 +10733,33 @@ revoke all on function public.record_plain(jsonb,public.heard_event[],timestamp 
 grant execute on function public.record_plain(jsonb,public.heard_event[],timestamp with time zone) to service_role;
 grant execute on function public.record_plain(jsonb,public.heard_event[],timestamp with time zone) to whats_agents_runtime;
 
+CREATE OR REPLACE FUNCTION public.record_push(p_id bigint, p_claim bigint, p_seq bigint, p_fault text, p_wait_ms bigint, p_patience_ms bigint, p_lease_ms integer, p_last boolean, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+declare v_now timestamptz := clock(p_now); v subscriptions; v_disabled boolean := false;
+begin
+  select * into v from subscriptions where id = p_id for update;
+  if v.claim is distinct from p_claim or v.status <> 'active' then
+    return jsonb_build_object('recorded', false, 'disabled', false);
+  end if;
+  if p_fault is null then
+    update subscriptions set cursor = p_seq, failures = 0, failing_since = null, last_fault = null,
+      delivered_at = v_now, due_at = v_now, lease_until = case when not p_last then v_now
+        + make_interval(secs => p_lease_ms / 1000.0) end where id = p_id;
+  else
+    v_disabled := v_now - coalesce(v.failing_since, v_now) >= make_interval(secs => p_patience_ms / 1000.0);
+    update subscriptions set failures = failures + 1, failing_since = coalesce(failing_since, v_now),
+      last_fault = p_fault, due_at = v_now + make_interval(secs => p_wait_ms / 1000.0), lease_until = null,
+      status = case when v_disabled then 'disabled' else 'active' end where id = p_id;
+  end if;
+  return jsonb_build_object('recorded', true, 'disabled', v_disabled);
+end $function$;
+revoke all on function public.record_push(bigint,bigint,bigint,text,bigint,bigint,integer,boolean,timestamp with time zone) from public;
+grant execute on function public.record_push(bigint,bigint,bigint,text,bigint,bigint,integer,boolean,timestamp with time zone) to service_role;
+grant execute on function public.record_push(bigint,bigint,bigint,text,bigint,bigint,integer,boolean,timestamp with time zone) to whats_agents_runtime;
+
 CREATE OR REPLACE FUNCTION public.record_send(p_message bigint, p_claim bigint, p_outcome jsonb, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
  LANGUAGE plpgsql
@@ -10980,6 +11108,24 @@ revoke all on function public.remove_knowledge(text,text,text) from public;
 grant execute on function public.remove_knowledge(text,text,text) to service_role;
 grant execute on function public.remove_knowledge(text,text,text) to whats_agents_runtime;
 
+CREATE OR REPLACE FUNCTION public.remove_subscription(p_tenant text, p_id bigint, p_actor text)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+declare v subscriptions;
+begin
+  delete from subscriptions where tenant_id = p_tenant and id = p_id returning * into v;
+  if not found then return false; end if;
+  delete from tenant_secrets where tenant_id = p_tenant and name in (v.secret, v.secret || '_OLD');
+  insert into audit_log (tenant_id, actor, action, subject) values (p_tenant, p_actor, 'subscription.remove',
+    p_id::text);
+  return true;
+end $function$;
+revoke all on function public.remove_subscription(text,bigint,text) from public;
+grant execute on function public.remove_subscription(text,bigint,text) to service_role;
+grant execute on function public.remove_subscription(text,bigint,text) to whats_agents_runtime;
+
 CREATE OR REPLACE FUNCTION public.remove_tool(p_tenant text, p_name text, p_actor text)
  RETURNS boolean
  LANGUAGE plpgsql
@@ -11096,6 +11242,31 @@ end $function$;
 revoke all on function public.repeated_message(public.instances,public.messages,jsonb,boolean,timestamp with time zone) from public;
 grant execute on function public.repeated_message(public.instances,public.messages,jsonb,boolean,timestamp with time zone) to service_role;
 grant execute on function public.repeated_message(public.instances,public.messages,jsonb,boolean,timestamp with time zone) to whats_agents_runtime;
+
+CREATE OR REPLACE FUNCTION public.replay_subscription(p_tenant text, p_id bigint, p_after bigint, p_actor text, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+declare v subscriptions; v_feed event_feeds; v_cursor bigint;
+begin
+  select * into v from subscriptions where tenant_id = p_tenant and id = p_id for update;
+  if not found then return jsonb_build_object('outcome', 'unknown'); end if;
+  perform keep_events(p_tenant);
+  select * into v_feed from event_feeds where tenant_id = p_tenant;
+  v_cursor := coalesce(p_after, greatest(v.cursor, v_feed.gone));
+  if v_cursor < v_feed.gone or v_cursor > v_feed.numbered then
+    return jsonb_build_object('outcome', 'gone', 'cursor', v_feed.gone);
+  end if;
+  update subscriptions set cursor = v_cursor, status = 'active', failures = 0, failing_since = null,
+    due_at = clock(p_now), claim = claim + 1, lease_until = null where id = p_id;
+  insert into audit_log (tenant_id, actor, action, subject, details, created_at) values (p_tenant, p_actor,
+    'subscription.replay', p_id::text, jsonb_build_object('after', v_cursor), clock(p_now));
+  return jsonb_build_object('outcome', 'again', 'cursor', v_cursor);
+end $function$;
+revoke all on function public.replay_subscription(text,bigint,bigint,text,timestamp with time zone) from public;
+grant execute on function public.replay_subscription(text,bigint,bigint,text,timestamp with time zone) to service_role;
+grant execute on function public.replay_subscription(text,bigint,bigint,text,timestamp with time zone) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.report_figures(p_tenant text, p_from timestamp with time zone, p_to timestamp with time zone)
  RETURNS jsonb
@@ -11700,6 +11871,27 @@ end $function$;
 revoke all on function public.room_at(public.conversations,integer,timestamp with time zone) from public;
 grant execute on function public.room_at(public.conversations,integer,timestamp with time zone) to service_role;
 grant execute on function public.room_at(public.conversations,integer,timestamp with time zone) to whats_agents_runtime;
+
+CREATE OR REPLACE FUNCTION public.rotate_subscription(p_tenant text, p_id bigint, p_sealed text, p_previous text, p_until timestamp with time zone, p_actor text)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+declare v subscriptions;
+begin
+  update subscriptions set previous_until = p_until where tenant_id = p_tenant and id = p_id returning * into v;
+  if not found then return false; end if;
+  insert into tenant_secrets (tenant_id, name, sealed, updated_by)
+    values (p_tenant, v.secret, p_sealed, p_actor), (p_tenant, v.secret || '_OLD', p_previous, p_actor)
+    on conflict (tenant_id, name) do update set sealed = excluded.sealed, updated_by = excluded.updated_by,
+      updated_at = now();
+  insert into audit_log (tenant_id, actor, action, subject) values (p_tenant, p_actor, 'subscription.rotate',
+    p_id::text);
+  return true;
+end $function$;
+revoke all on function public.rotate_subscription(text,bigint,text,text,timestamp with time zone,text) from public;
+grant execute on function public.rotate_subscription(text,bigint,text,text,timestamp with time zone,text) to service_role;
+grant execute on function public.rotate_subscription(text,bigint,text,text,timestamp with time zone,text) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.said_at(p_message public.messages)
  RETURNS timestamp with time zone
@@ -13291,6 +13483,25 @@ $function$;
 revoke all on function public.stuck_rows(timestamp with time zone) from public;
 grant execute on function public.stuck_rows(timestamp with time zone) to service_role;
 grant execute on function public.stuck_rows(timestamp with time zone) to whats_agents_runtime;
+
+CREATE OR REPLACE FUNCTION public.subscription_row(p_subscription public.subscriptions)
+ RETURNS jsonb
+ LANGUAGE sql
+ STABLE
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+  select jsonb_build_object('id', p_subscription.id, 'url', p_subscription.url, 'types', p_subscription.types,
+    'status', p_subscription.status, 'cursor', p_subscription.cursor, 'secret_name', p_subscription.secret,
+    'previous_until', p_subscription.previous_until, 'failures', p_subscription.failures,
+    'failing_since', p_subscription.failing_since, 'due_at', p_subscription.due_at,
+    'last_fault', p_subscription.last_fault, 'delivered_at', p_subscription.delivered_at,
+    'waiting', (select count(*) from events e where e.tenant_id = p_subscription.tenant_id
+      and (e.seq is null or e.seq > p_subscription.cursor)
+      and (p_subscription.types is null or p_subscription.types ? e.type)))
+$function$;
+revoke all on function public.subscription_row(public.subscriptions) from public;
+grant execute on function public.subscription_row(public.subscriptions) to service_role;
+grant execute on function public.subscription_row(public.subscriptions) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.summary_due(p_conversation public.conversations, p_now timestamp with time zone)
  RETURNS bigint

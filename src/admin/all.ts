@@ -31,6 +31,7 @@ import { reminderCommands } from './reminders.ts';
 import { replayCommands } from './replay.ts';
 import { spendCommands } from './spend.ts';
 import { statusCommands } from './status.ts';
+import { subscriptionCommands } from './subscriptions.ts';
 import { suspicionCommands } from './suspicions.ts';
 import { approvalCommands } from './approvals.ts';
 import { toolCommands } from './tools.ts';
@@ -68,6 +69,7 @@ export const COMMANDS: readonly AdminCommand[] = [
   ...contactCommands,
   ...knowledgeCommands,
   ...toolCommands,
+  ...subscriptionCommands,
   ...approvalCommands,
   ...secretCommands,
   ...tokenListCommands,

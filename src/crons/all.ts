@@ -10,6 +10,7 @@ import { countDaysJob, reportEveningJob, reportMorningJob, reportWeeklyJob, snap
 import { fireRemindersJob, followUpStepsJob } from './later.ts';
 import { syncNumbersJob } from './sync-numbers.ts';
 import type { CronJob } from '../schedule/job.ts';
+import { pushEventsJob } from './push-events.ts';
 import { purgeOldJob } from './purge-old.ts';
 import { embedKnowledgeJob } from './embed-knowledge.ts';
 import { retryMediaJob } from './retry-media.ts';
@@ -27,6 +28,7 @@ export const JOBS: readonly CronJob[] = [
   campaignsJob,
   followUpStepsJob,
   sweepToolsJob,
+  pushEventsJob,
   retryMediaJob,
   embedKnowledgeJob,
   handoffsJob,

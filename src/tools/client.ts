@@ -37,6 +37,8 @@ export type ToolClient = {
   call(tenant: string, tool: ToolDefinition, request: HttpToolRequest, options: { key?: string; signal?: AbortSignal }): Promise<CallEnd>;
   /** Why an origin cannot be saved; null: it can. */
   fault: Outside['fault'];
+  /** The guarded way out, for who calls no tool. */
+  outside: Outside;
 };
 
 /** An answer that is longer is no answer about one thing. Bytes. */
@@ -67,6 +69,7 @@ export function createToolClient(db: Door, secrets: SecretKeys | null, outside: 
   }
 
   return {
+    outside,
     fault: (url) => outside.fault(url),
     async call(tenant, tool, request, { key, signal }) {
       const never = (fault: CallFault, detail: string): CallEnd => ({ ok: false, fault, detail, left: false, status: 0 });

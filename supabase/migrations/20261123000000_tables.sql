@@ -1449,6 +1449,29 @@ create index events_unnumbered on events (tenant_id, id) where seq is null;
 create index events_contact on events (contact_id) where contact_id is not null;
 create index events_message on events (message_id) where message_id is not null;
 
+-- Programs that are posted events, in order: one post at a time, each until it arrived (claim_push, record_push).
+create table subscriptions (
+  id              bigint generated always as identity primary key,
+  tenant_id       text not null references tenants (id),
+  url             text not null,
+  types           jsonb check (jsonb_typeof(types) = 'array'),   -- null: all
+  secret          text not null,            -- name of a row of tenant_secrets; NAME_OLD: the one before
+  previous_until  timestamptz,              -- until then it is signed with both
+  status          text not null default 'active' check (status in ('active', 'disabled')),
+  cursor          bigint not null,          -- until this seq everything has arrived
+  failures        int not null default 0,   -- in a row
+  failing_since   timestamptz,
+  last_fault      text,
+  due_at          timestamptz not null default '-infinity',
+  claim           bigint not null default 0,
+  worker          text,
+  lease_until     timestamptz,
+  delivered_at    timestamptz,
+  created_by      text not null,
+  created_at      timestamptz not null
+);
+create index subscriptions_tenant on subscriptions (tenant_id, id);
+
 -- Rights. Row level security is on everywhere and nothing is granted to anon and authenticated, to whom Supabase grants
 -- every new table and function by default: the only way in are the service role, the runtime and the owner of the
 -- database. The two may the same, and neither owns anything: they read and write rows and call functions. (The policies

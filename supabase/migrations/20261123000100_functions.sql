@@ -9253,6 +9253,164 @@ begin
       where tenant_id = p_tenant and seq is null));
 end $$;
 
+-- add_subscription: a program is posted events from now on; its tenant's events are kept.
+-- Guarantee: subscription, secret and audit come together; at most p_most of a tenant. Arguments: p_types [type], null:
+--   all; p_secret the name under which p_sealed is kept. Concurrency: those of one tenant wait for each other.
+-- Result: {outcome: 'added' | 'full', id}.
+create or replace function add_subscription(
+  p_tenant text, p_url text, p_types jsonb, p_secret text, p_sealed text, p_most int, p_actor text,
+  p_now timestamptz default null
+) returns jsonb language plpgsql set search_path = public, pg_temp as $$
+declare v_id bigint; v_cursor bigint;
+begin
+  perform from tenants where id = p_tenant for no key update;
+  if (select count(*) from subscriptions where tenant_id = p_tenant) >= p_most then
+    return jsonb_build_object('outcome', 'full', 'id', null);
+  end if;
+  perform keep_events(p_tenant);
+  -- what is written and was not read yet was before it
+  while number_events(p_tenant, 10000) > 0 loop end loop;
+  select numbered into v_cursor from event_feeds where tenant_id = p_tenant;
+  insert into subscriptions (tenant_id, url, types, secret, cursor, created_by, created_at)
+    values (p_tenant, p_url, p_types, p_secret, v_cursor, p_actor, clock(p_now)) returning id into v_id;
+  insert into tenant_secrets (tenant_id, name, sealed, updated_by) values (p_tenant, p_secret, p_sealed, p_actor);
+  insert into audit_log (tenant_id, actor, action, subject, details, created_at) values (p_tenant, p_actor,
+    'subscription.add', v_id::text, jsonb_build_object('url', p_url, 'types', p_types), clock(p_now));
+  return jsonb_build_object('outcome', 'added', 'id', v_id);
+end $$;
+
+-- subscription_row: a subscription as it is shown; of its secret the name.
+create or replace function subscription_row(p_subscription subscriptions)
+returns jsonb language sql stable set search_path = public, pg_temp as $$
+  select jsonb_build_object('id', p_subscription.id, 'url', p_subscription.url, 'types', p_subscription.types,
+    'status', p_subscription.status, 'cursor', p_subscription.cursor, 'secret_name', p_subscription.secret,
+    'previous_until', p_subscription.previous_until, 'failures', p_subscription.failures,
+    'failing_since', p_subscription.failing_since, 'due_at', p_subscription.due_at,
+    'last_fault', p_subscription.last_fault, 'delivered_at', p_subscription.delivered_at,
+    'waiting', (select count(*) from events e where e.tenant_id = p_subscription.tenant_id
+      and (e.seq is null or e.seq > p_subscription.cursor)
+      and (p_subscription.types is null or p_subscription.types ? e.type)))
+$$;
+
+-- list_subscriptions: of a tenant, the oldest first. Arguments: p_id only this one; null: all. Read only.
+create or replace function list_subscriptions(p_tenant text, p_id bigint)
+returns jsonb language sql stable set search_path = public, pg_temp as $$
+  select coalesce(jsonb_agg(subscription_row(s) order by s.id), '[]') from subscriptions s
+    where s.tenant_id = p_tenant and (p_id is null or s.id = p_id)
+$$;
+
+-- remove_subscription: it is posted nothing more, and its secrets go. Audited. Result: whether it was there.
+create or replace function remove_subscription(p_tenant text, p_id bigint, p_actor text)
+returns boolean language plpgsql set search_path = public, pg_temp as $$
+declare v subscriptions;
+begin
+  delete from subscriptions where tenant_id = p_tenant and id = p_id returning * into v;
+  if not found then return false; end if;
+  delete from tenant_secrets where tenant_id = p_tenant and name in (v.secret, v.secret || '_OLD');
+  insert into audit_log (tenant_id, actor, action, subject) values (p_tenant, p_actor, 'subscription.remove',
+    p_id::text);
+  return true;
+end $$;
+
+-- replay_subscription: it is posted again what came after a cursor, with the same ids; one that was disabled is in
+-- force again. Audited. Arguments: p_after null: from where it stands. Concurrency: a post under way counts no more.
+-- Result: {outcome: 'again', cursor} | {outcome: 'gone', cursor: the oldest that there is} | {outcome: 'unknown'}.
+create or replace function replay_subscription(
+  p_tenant text, p_id bigint, p_after bigint, p_actor text, p_now timestamptz default null
+) returns jsonb language plpgsql set search_path = public, pg_temp as $$
+declare v subscriptions; v_feed event_feeds; v_cursor bigint;
+begin
+  select * into v from subscriptions where tenant_id = p_tenant and id = p_id for update;
+  if not found then return jsonb_build_object('outcome', 'unknown'); end if;
+  perform keep_events(p_tenant);
+  select * into v_feed from event_feeds where tenant_id = p_tenant;
+  v_cursor := coalesce(p_after, greatest(v.cursor, v_feed.gone));
+  if v_cursor < v_feed.gone or v_cursor > v_feed.numbered then
+    return jsonb_build_object('outcome', 'gone', 'cursor', v_feed.gone);
+  end if;
+  update subscriptions set cursor = v_cursor, status = 'active', failures = 0, failing_since = null,
+    due_at = clock(p_now), claim = claim + 1, lease_until = null where id = p_id;
+  insert into audit_log (tenant_id, actor, action, subject, details, created_at) values (p_tenant, p_actor,
+    'subscription.replay', p_id::text, jsonb_build_object('after', v_cursor), clock(p_now));
+  return jsonb_build_object('outcome', 'again', 'cursor', v_cursor);
+end $$;
+
+-- rotate_subscription: it is signed with a new secret, and with the one before too until p_until. Audited.
+-- Arguments: p_sealed, p_previous sealed. Result: whether it is there.
+create or replace function rotate_subscription(
+  p_tenant text, p_id bigint, p_sealed text, p_previous text, p_until timestamptz, p_actor text
+) returns boolean language plpgsql set search_path = public, pg_temp as $$
+declare v subscriptions;
+begin
+  update subscriptions set previous_until = p_until where tenant_id = p_tenant and id = p_id returning * into v;
+  if not found then return false; end if;
+  insert into tenant_secrets (tenant_id, name, sealed, updated_by)
+    values (p_tenant, v.secret, p_sealed, p_actor), (p_tenant, v.secret || '_OLD', p_previous, p_actor)
+    on conflict (tenant_id, name) do update set sealed = excluded.sealed, updated_by = excluded.updated_by,
+      updated_at = now();
+  insert into audit_log (tenant_id, actor, action, subject) values (p_tenant, p_actor, 'subscription.rotate',
+    p_id::text);
+  return true;
+end $$;
+
+-- claim_push: gives out a subscription that has something to be posted, with what comes next, in order.
+-- Guarantee: at most one caller has a subscription at a time, until its lease ends; what it was given stays next until
+--   record_push says that it arrived, so a caller that dies has it posted again, with the same ids.
+-- Arguments: p_limit events. Concurrency: any number; each gets another subscription.
+-- Result: {id, claim, tenant, url, secret: the name of its secret, previous: the one before counts still, events:
+--   [{seq, event: envelope}], through: so far there is nothing else for it} or null: nothing is due.
+create or replace function claim_push(p_worker text, p_lease_ms int, p_limit int, p_now timestamptz default null)
+returns jsonb language plpgsql set search_path = public, pg_temp as $$
+declare v_now timestamptz := clock(p_now); v subscriptions; v_events jsonb; v_feed event_feeds;
+begin
+  for v in select * from subscriptions s where s.status = 'active' and s.due_at <= v_now
+      and (s.lease_until is null or s.lease_until <= v_now) and (exists (select from events e
+        where e.tenant_id = s.tenant_id and e.seq is null) or s.cursor < (select f.numbered from event_feeds f
+          where f.tenant_id = s.tenant_id)) order by s.due_at, s.id for update skip locked loop
+    perform number_events(v.tenant_id, 1000);
+    select * into v_feed from event_feeds where tenant_id = v.tenant_id;
+    select jsonb_agg(jsonb_build_object('seq', e.seq, 'event', event_envelope(e)) order by e.seq) into v_events
+      from (select * from events where tenant_id = v.tenant_id and seq > v.cursor
+        and (v.types is null or v.types ? type) order by seq limit p_limit) e;
+    if v_events is null then
+      update subscriptions set cursor = v_feed.numbered where id = v.id;
+      continue;
+    end if;
+    update subscriptions set claim = claim + 1, worker = p_worker,
+      lease_until = v_now + make_interval(secs => p_lease_ms / 1000.0) where id = v.id returning * into v;
+    return jsonb_build_object('id', v.id, 'claim', v.claim, 'tenant', v.tenant_id, 'url', v.url, 'secret', v.secret,
+      'previous', coalesce(v.previous_until > v_now, false), 'failures', v.failures, 'events', v_events);
+  end loop;
+  return null;
+end $$;
+
+-- record_push: what came of a post. One that arrived moves the subscription on; one that did not is posted again after
+-- a wait, with the same id, and after p_patience_ms of failures the subscription is disabled.
+-- Arguments: p_seq the event; p_fault null: it arrived; p_wait_ms until the next attempt; p_last nothing more is posted
+--   under this claim. Guarantee: only the newest claim counts. Result: {recorded, disabled}.
+create or replace function record_push(
+  p_id bigint, p_claim bigint, p_seq bigint, p_fault text, p_wait_ms bigint, p_patience_ms bigint, p_lease_ms int,
+  p_last boolean, p_now timestamptz default null
+) returns jsonb language plpgsql set search_path = public, pg_temp as $$
+declare v_now timestamptz := clock(p_now); v subscriptions; v_disabled boolean := false;
+begin
+  select * into v from subscriptions where id = p_id for update;
+  if v.claim is distinct from p_claim or v.status <> 'active' then
+    return jsonb_build_object('recorded', false, 'disabled', false);
+  end if;
+  if p_fault is null then
+    update subscriptions set cursor = p_seq, failures = 0, failing_since = null, last_fault = null,
+      delivered_at = v_now, due_at = v_now, lease_until = case when not p_last then v_now
+        + make_interval(secs => p_lease_ms / 1000.0) end where id = p_id;
+  else
+    v_disabled := v_now - coalesce(v.failing_since, v_now) >= make_interval(secs => p_patience_ms / 1000.0);
+    update subscriptions set failures = failures + 1, failing_since = coalesce(failing_since, v_now),
+      last_fault = p_fault, due_at = v_now + make_interval(secs => p_wait_ms / 1000.0), lease_until = null,
+      status = case when v_disabled then 'disabled' else 'active' end where id = p_id;
+  end if;
+  return jsonb_build_object('recorded', true, 'disabled', v_disabled);
+end $$;
+
 -- purge_events: what is older than p_before goes, and a feed that nobody reads any more is not written down.
 -- Guarantee: what is deleted has a seq, and the feed says until where it is gone, so a reader that comes later is told.
 --   Where p_before is null nothing is done. Concurrency: any number at once; it waits for who reads. Result: how many.
@@ -9262,7 +9420,8 @@ declare v_feed event_feeds; v_gone bigint; v_n int := 0; v_last bigint;
 begin
   if p_before is null then return 0; end if;
   for v_feed in select * from event_feeds order by tenant_id loop
-    if v_feed.kept and v_feed.read_at < p_before then
+    if v_feed.kept and v_feed.read_at < p_before and not exists (select from subscriptions s
+      where s.tenant_id = v_feed.tenant_id and s.status = 'active') then
       update event_feeds set kept = false where tenant_id = v_feed.tenant_id and read_at < p_before;
     end if;
     if not exists (select from events where id = (select min(id) from events where tenant_id = v_feed.tenant_id)
@@ -12200,6 +12359,14 @@ revoke all on function
   number_events(text,integer),
   event_envelope(events),
   read_events(text,bigint,jsonb,integer,timestamp with time zone),
+  add_subscription(text,text,jsonb,text,text,integer,text,timestamp with time zone),
+  subscription_row(subscriptions),
+  list_subscriptions(text,bigint),
+  remove_subscription(text,bigint,text),
+  replay_subscription(text,bigint,bigint,text,timestamp with time zone),
+  rotate_subscription(text,bigint,text,text,timestamp with time zone,text),
+  claim_push(text,integer,integer,timestamp with time zone),
+  record_push(bigint,bigint,bigint,text,bigint,bigint,integer,boolean,timestamp with time zone),
   purge_events(timestamp with time zone,integer),
   save_knowledge(text,jsonb,integer,text),
   remove_knowledge(text,text,text),
@@ -12745,6 +12912,14 @@ grant execute on function
   number_events(text,integer),
   event_envelope(events),
   read_events(text,bigint,jsonb,integer,timestamp with time zone),
+  add_subscription(text,text,jsonb,text,text,integer,text,timestamp with time zone),
+  subscription_row(subscriptions),
+  list_subscriptions(text,bigint),
+  remove_subscription(text,bigint,text),
+  replay_subscription(text,bigint,bigint,text,timestamp with time zone),
+  rotate_subscription(text,bigint,text,text,timestamp with time zone,text),
+  claim_push(text,integer,integer,timestamp with time zone),
+  record_push(bigint,bigint,bigint,text,bigint,bigint,integer,boolean,timestamp with time zone),
   purge_events(timestamp with time zone,integer),
   save_knowledge(text,jsonb,integer,text),
   remove_knowledge(text,text,text),
