@@ -72,8 +72,8 @@ export const PLANTS: Readonly<Record<string, Plant>> = {
     sql: [
       {
         fn: 'first_guard',
-        from: `and (v_silenced = 'takeover' or p_message.kind <> 'handoff')`,
-        to: `and (v_silenced <> 'takeover' and p_message.kind <> 'handoff')`,
+        from: `p_message.author = 'agent' and v_silenced is not null`,
+        to: `p_message.author = 'agent' and v_silenced <> 'takeover'`,
       },
     ],
   },

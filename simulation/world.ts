@@ -79,6 +79,9 @@ function drawn(schedule: Schedule): Deed {
   return write;
 }
 
+/** What comes sooner after a contact's words may be automatic (judge_own in SQL). Milliseconds. */
+const GREETS_MS = 20_000;
+
 const WORDS: Record<Exclude<Written['does'], 'ask'>, string> = {
   opt_out: 'Quero parar de receber mensagens',
   opt_in: 'quero voltar a receber',
@@ -110,6 +113,14 @@ function write(world: World, contact: Contact, does: Written['does'] = 'ask'): v
       : does === 'take_over'
         ? `${WORDS.take_over} ${THINGS[no % THINGS.length] ?? ''} de ${contact.letter.repeat(4)} com calma`
         : WORDS[does];
+  // Words so near to those of a contact may be a phone that greets by itself: nobody can tell, so nobody types them here.
+  const near = judge.written.some(
+    (said) =>
+      said.contact === contact &&
+      schedule.now() - said.at < (does === 'take_over' ? GREETS_MS : 2_000) &&
+      (said.does === 'take_over') !== (does === 'take_over'),
+  );
+  if (near) return;
   schedule.note(`${contact.letter} ${does}: ${text}`);
   const input = { instance: INSTANCE, contactId: contact.id, text };
   const id = `3A${String(no).padStart(18, '0')}`;
