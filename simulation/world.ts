@@ -35,7 +35,8 @@ const DEEDS: readonly [weight: number, deed: Deed][] = [
   [28, (world, contact) => write(world, contact)],
   [16, burst],
   [16, offer],
-  [7, (world, contact) => write(world, contact, 'take_over')],
+  [4, (world, contact) => write(world, contact, 'take_over')],
+  [7, interrupt],
   [4, optOut],
   [3, (world, contact) => write(world, contact, 'opt_in')],
   [5, take],
@@ -80,7 +81,7 @@ function drawn(schedule: Schedule): Deed {
 }
 
 /** What comes sooner after a contact's words may be automatic (judge_own in SQL). Milliseconds. */
-const GREETS_MS = 20_000;
+const GREETS_MS = 7_000;
 
 const WORDS: Record<Exclude<Written['does'], 'ask'>, string> = {
   opt_out: 'Quero parar de receber mensagens',
@@ -139,6 +140,18 @@ function burst(world: World, contact: Contact): void {
   const { schedule } = world;
   for (let n = schedule.between(2, 3), at = 0; n > 0; n--, at += schedule.between(300, 12_000))
     schedule.add({ label: 'burst', at: schedule.now() + at, actor: null, run: () => write(world, contact) });
+}
+
+/** Somebody types while the answer is under way. */
+function interrupt(world: World, contact: Contact): void {
+  const { schedule } = world;
+  write(world, contact);
+  schedule.add({
+    label: 'type',
+    at: schedule.now() + schedule.between(7_500, 13_000),
+    actor: null,
+    run: () => write(world, contact, 'take_over'),
+  });
 }
 
 /** A campaign: each contact once. */
