@@ -25,6 +25,11 @@ export function within<T>(clockwork: Clockwork, work: () => T): T {
   return storage.run(clockwork, work);
 }
 
+/** Runs `work` with the true clock, whoever asks for it: a driver's own timers are no part of an actor. */
+export function outside<T>(work: () => T): T {
+  return storage.exit(work);
+}
+
 /** True ones, for the schedule itself. */
 const TrueDate = Date;
 const trueImmediate = setImmediate;
