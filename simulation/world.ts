@@ -189,13 +189,13 @@ async function take(world: World, contact: Contact): Promise<void> {
   const conversation = await conversationOf(world, contact);
   if (conversation === null) return;
   const act = { p_tenant: 'default', p_conversation: conversation, p_actor: 'simulation' };
-  await world.operator.call('take_conversation', { ...act, p_force: true });
+  await insist(() => world.operator.call('take_conversation', { ...act, p_force: true }));
   later(world, async () => void (await world.operator.call('return_handoff', { ...act, p_reason: 'simulation' })));
 }
 
 async function pause(world: World): Promise<void> {
   const act = { p_tenant: 'default', p_actor: 'simulation', p_scope: 'all', p_target: '', p_reason: 'simulation' };
-  await world.operator.call('set_pause', { ...act, p_status: 'pausado' });
+  await insist(() => world.operator.call('set_pause', { ...act, p_status: 'pausado' }));
   later(world, async () => void (await world.operator.call('set_pause', { ...act, p_status: 'ativo' })));
 }
 
@@ -225,12 +225,23 @@ function disconnect({ schedule, evolution }: World): void {
   });
 }
 
+/** A person who gets no answer tries again: a pause that nobody ends would be no fault of the product. */
+async function insist(work: () => Promise<unknown>): Promise<void> {
+  for (let tries = 1; ; tries++) {
+    try {
+      return void (await work());
+    } catch (error) {
+      if (tries === 5) throw error;
+    }
+  }
+}
+
 function later({ schedule }: World, work: () => Promise<void>): void {
   schedule.add({
     label: 'later',
     at: schedule.now() + schedule.between(2_000, 90_000),
     actor: null,
-    run: () => void work().catch(() => {}),
+    run: () => void insist(work).catch(() => {}),
   });
 }
 
