@@ -6753,9 +6753,9 @@ begin
     -- where the agent only looks on nothing is answered, by nobody's words; what nobody asked for is held below
     ends('observe', 'cancelled', v_reply and is_observed(p_conversation)),
     -- "somebody will go on here" is said although the conversation is a person's already, but never over somebody who
-    -- is typing
+    -- is typing, whose conversation it is or not
     ends(v_silenced, 'cancelled', p_message.author = 'agent' and v_silenced is not null
-      and (v_silenced = 'takeover' or p_message.kind <> 'handoff')),
+      and (p_conversation.takeover_until > p_now or p_message.kind <> 'handoff')),
     -- nothing automatic lands between a person's words; what an operator wrote by hand is a person's word itself, and a
     -- step of an order is a fact whoever is talking
     waits(v_silenced, case when v_silenced = 'takeover' and not v_reply and not v_notice and p_message.kind <> 'manual'
