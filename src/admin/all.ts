@@ -36,6 +36,7 @@ import { suspicionCommands } from './suspicions.ts';
 import { approvalCommands } from './approvals.ts';
 import { toolCommands } from './tools.ts';
 import { tokenListCommands } from './tokens.ts';
+import { tenantCommands } from './tenants.ts';
 import { userCommands } from './users.ts';
 import { whyCommands } from './why.ts';
 
@@ -74,6 +75,7 @@ export const COMMANDS: readonly AdminCommand[] = [
   ...secretCommands,
   ...tokenListCommands,
   ...userCommands,
+  ...tenantCommands,
   ...auditCommands,
   ...jobCommands,
 ];

@@ -30,6 +30,8 @@ end $$;
 
 create table tenants (
   id          text primary key check (id ~ '^[a-z0-9][a-z0-9-]{0,39}$'),
+  -- what manuals of operators call the id
+  slug        text not null unique generated always as (id) stored,
   name        text not null,
   -- what may leave that nobody asked for: everything, all but campaigns, or only what a person writes (safe mode)
   proactive   text not null default 'all' check (proactive in ('all', 'no_campaigns', 'none')),

@@ -202,6 +202,13 @@ const ATTACKS: Readonly<Record<string, (v: Victim) => Args[]>> = {
   'user reset': (v) => [{ email: `dono@${v.tenant}.example` }],
   'user disable': (v) => [{ email: `dono@${v.tenant}.example` }],
   'user list': () => [{}],
+  'tenant create': (v) => [
+    { slug: v.tenant, name: 'x', 'owner-name': 'x', 'owner-email': 'mallory2@evil.example' },
+    { slug: 'novo', name: 'x', 'owner-name': 'x', 'owner-email': `dono@${v.tenant}.example` },
+  ],
+  'tenant list': () => [{}],
+  'tenant show': (v) => [{ slug: v.tenant }],
+  'tenant audit': () => [{}],
   'audit list': () => [{}],
   'job list': () => [{}],
   'job run': () => [{ name: 'purge_old' }, { name: 'backup' }],
