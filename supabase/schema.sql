@@ -1481,12 +1481,14 @@ grant delete, insert, select, update on public.tenant_secrets to whats_agents_ru
 
 create table public.tenants (
   id text not null,
+  slug text generated always as (id) stored not null,
   name text not null,
   proactive text default 'all'::text not null,
   settings jsonb default '{}'::jsonb not null,
   knowledge_revision integer default 0 not null,
   created_at timestamp with time zone default now() not null,
   constraint tenants_pkey PRIMARY KEY (id),
+  constraint tenants_slug_key UNIQUE (slug),
   constraint tenants_id_check CHECK ((id ~ '^[a-z0-9][a-z0-9-]{0,39}$'::text)),
   constraint tenants_proactive_check CHECK ((proactive = ANY (ARRAY['all'::text, 'no_campaigns'::text, 'none'::text])))
 );
@@ -2640,6 +2642,40 @@ $function$;
 revoke all on function public.audit_handset(public.conversations,text,timestamp with time zone) from public;
 grant execute on function public.audit_handset(public.conversations,text,timestamp with time zone) to service_role;
 grant execute on function public.audit_handset(public.conversations,text,timestamp with time zone) to whats_agents_runtime;
+
+CREATE OR REPLACE FUNCTION public.audit_tenants()
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+declare v record; v_rows bigint; v_relations int := 0; v_crossing jsonb := '[]';
+begin
+  for v in
+    select c.conrelid::regclass::text as child, c.confrelid::regclass::text as parent,
+      string_agg(quote_ident(a.attname), ', ' order by k.place) as columns,
+      string_agg(format('child.%I = parent.%I', a.attname, b.attname), ' and ' order by k.place) as matches
+    from pg_constraint c
+    cross join lateral unnest(c.conkey, c.confkey) with ordinality k (here, there, place)
+    join pg_attribute a on a.attrelid = c.conrelid and a.attnum = k.here
+    join pg_attribute b on b.attrelid = c.confrelid and b.attnum = k.there
+    where c.contype = 'f' and c.connamespace = 'public'::regnamespace and c.conparentid = 0
+      and exists (select from pg_attribute t where t.attrelid = c.conrelid and t.attname = 'tenant_id')
+      and exists (select from pg_attribute t where t.attrelid = c.confrelid and t.attname = 'tenant_id')
+    group by c.oid, c.conrelid, c.confrelid order by 1, 3
+  loop
+    execute format('select count(*) from %s child join %s parent on %s where child.tenant_id is distinct from '
+      'parent.tenant_id', v.child, v.parent, v.matches) into v_rows;
+    v_relations := v_relations + 1;
+    if v_rows > 0 then
+      v_crossing := v_crossing || jsonb_build_object('relation', v.child || '.' || v.columns, 'rows', v_rows);
+    end if;
+  end loop;
+  return jsonb_build_object('relations', v_relations, 'crossing', v_crossing);
+end $function$;
+revoke all on function public.audit_tenants() from public;
+grant execute on function public.audit_tenants() to service_role;
+grant execute on function public.audit_tenants() to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.await_send(p_conversation public.conversations, p_message public.messages, p_now timestamp with time zone)
  RETURNS jsonb
@@ -4262,6 +4298,36 @@ end $function$;
 revoke all on function public.create_campaign(text,jsonb,text,timestamp with time zone) from public;
 grant execute on function public.create_campaign(text,jsonb,text,timestamp with time zone) to service_role;
 grant execute on function public.create_campaign(text,jsonb,text,timestamp with time zone) to whats_agents_runtime;
+
+CREATE OR REPLACE FUNCTION public.create_tenant(p_tenant jsonb, p_agent jsonb, p_secrets jsonb, p_email text, p_hash text, p_actor text, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+declare v_slug text := p_tenant ->> 'slug'; v_user jsonb; v_now timestamptz := clock(p_now);
+begin
+  insert into tenants (id, name, settings, created_at) values (v_slug, p_tenant ->> 'name', (p_tenant -> 'settings')
+    || jsonb_build_object('createdBy', (p_tenant -> 'settings' -> 'createdBy') || jsonb_build_object('at', v_now)),
+    v_now) on conflict (id) do nothing;
+  if not found then return jsonb_build_object('outcome', 'exists'); end if;
+  v_user := create_user(v_slug, p_email, 'admin', p_hash, p_actor, v_now);
+  if v_user ->> 'outcome' <> 'created' then raise exception 'the e-mail is taken'; end if;
+  insert into agents (tenant_id, slug, name, tone, instructions, promises, created_by)
+    values (v_slug, 'default', p_agent ->> 'name', p_agent ->> 'tone', p_agent ->> 'instructions',
+      p_agent ->> 'promises', p_actor);
+  insert into tenant_secrets (tenant_id, name, sealed, updated_by)
+    select v_slug, s.key, s.value, p_actor from jsonb_each_text(p_secrets) s;
+  insert into audit_log (tenant_id, actor, action, subject, details, created_at)
+    values (v_slug, p_actor, 'tenant.create', v_slug, jsonb_build_object('admin', p_email, 'secrets', (select
+      jsonb_agg(k order by k) from jsonb_object_keys(p_secrets) k)), v_now);
+  return jsonb_build_object('outcome', 'created');
+exception when raise_exception then
+  -- what was written is taken back with the block
+  return jsonb_build_object('outcome', 'email_taken');
+end $function$;
+revoke all on function public.create_tenant(jsonb,jsonb,jsonb,text,text,text,timestamp with time zone) from public;
+grant execute on function public.create_tenant(jsonb,jsonb,jsonb,text,text,text,timestamp with time zone) to service_role;
+grant execute on function public.create_tenant(jsonb,jsonb,jsonb,text,text,text,timestamp with time zone) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.create_user(p_tenant text, p_email text, p_role text, p_hash text, p_actor text, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
@@ -7708,6 +7774,21 @@ $function$;
 revoke all on function public.list_suspicions(text,integer) from public;
 grant execute on function public.list_suspicions(text,integer) to service_role;
 grant execute on function public.list_suspicions(text,integer) to whats_agents_runtime;
+
+CREATE OR REPLACE FUNCTION public.list_tenants(p_slug text)
+ RETURNS jsonb
+ LANGUAGE sql
+ STABLE
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+  select coalesce(jsonb_agg(jsonb_build_object('slug', t.id, 'name', t.name, 'settings', t.settings, 'created_at',
+    t.created_at, 'numbers', (select count(*) from instances i where i.tenant_id = t.id), 'users', (select count(*)
+    from users u where u.tenant_id = t.id and u.disabled_at is null)) order by t.id), '[]')
+  from tenants t where p_slug is null or t.id = p_slug
+$function$;
+revoke all on function public.list_tenants(text) from public;
+grant execute on function public.list_tenants(text) to service_role;
+grant execute on function public.list_tenants(text) to whats_agents_runtime;
 
 CREATE OR REPLACE FUNCTION public.list_tokens(p_tenant text, p_all boolean, p_limit integer, p_now timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS jsonb
