@@ -310,3 +310,18 @@ test('T8 D7 nothing of an erased contact is left in the events, and the cursor g
   const [row] = await sends.query<{ text: string }>('select jsonb_agg(to_jsonb(e))::text as text from events e');
   assert.doesNotMatch(row?.text ?? '', /segredo|5511912340001/);
 });
+
+test('T8 D2 after a backup was restored, a reader whose cursor is of later than the backup misses nothing of what happens then', async (t) => {
+  const sends = await kept(t);
+  await oneMore(sends, 1);
+  await all(sends);
+  // it had read until 7 when the database went back to 1
+  for (let again = 0; again < 2; again++)
+    await sends.db.call('mark_restored', { p_backup_at: NOON.toISOString(), p_actor: 'restore', p_now: minutesAfter(60).toISOString() });
+  await oneMore(sends, 2);
+  for (const cursor of [1, 7])
+    assert.deepEqual(
+      (await all(sends, cursor)).map(({ payload }) => payload['n']),
+      [2],
+    );
+});
