@@ -8080,6 +8080,8 @@ begin
       i.name, v_now from instances i
     where i.restored_at is null and pause_status('instance', i.name, i.tenant_id) is distinct from 'pausado';
   update instances set restored_at = v_now where restored_at is null;
+  -- readers have cursors of after the backup: what happens from now on stands behind all of them
+  update event_feeds set numbered = numbered + 1000000000;
   insert into audit_log (actor, action, subject, details, created_at)
     values (p_actor, 'restore', to_char(p_backup_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'),
     jsonb_build_object('uncertain', v_uncertain), v_now);
