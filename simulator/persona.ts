@@ -5,6 +5,7 @@
 import { blocksOf, type ApiMessage } from './claude-check.ts';
 import { answerFrom, asksSomething, readPrompt, type Reading } from './persona-reading.ts';
 import { aboutOrder } from './persona-orders.ts';
+import { obeyed } from './persona-obeys.ts';
 import { asksForDescription, shownIn } from './pictures.ts';
 import { textField, type Json, type ScriptTurn } from './types.ts';
 
@@ -114,6 +115,8 @@ export function personaReply(body: Json): Reply {
   if (summary !== null) return { text: summary, tools: [] };
   const text = newestUserText(messages).replace(NOT_SAID_NOW, '');
   const answered = answersTools(messages);
+  const wrong = obeyed(body, text);
+  if (wrong !== null) return { text: wrong, tools: [] };
   if (YES.test(text) && saidBefore(messages).includes(OFFER)) {
     const call = { name: 'handoff_to_human', input: { reason: 'o contato aceitou falar com uma pessoa', summary: askedBefore(messages) } };
     return { text: CALLED, tools: !answered && offers(body, call.name) ? [call] : [] };
