@@ -5,6 +5,7 @@
 import type { Context } from '../context.ts';
 import { persist } from '../db/persist.ts';
 import type { NoticeContext } from '../notices/notices.ts';
+import { wakeLanes } from '../outbox/wake.ts';
 import { claimToolWrite, recordToolWrite, sweepToolWrites, turnWrites } from './calls.ts';
 import type { ClaimedWrite, WriteEnd } from './calls.ts';
 import type { CallEnd } from './client.ts';
@@ -51,7 +52,7 @@ export async function afterTurn(ctx: WriteContext, claim: { tenant_id: string; t
 /** What a process left behind, and what nobody approved in time. Returns how many it had. Any number at once. */
 export async function sweepWrites(ctx: WriteContext): Promise<number> {
   const { conversations, due, untold } = await sweepToolWrites(ctx.db, AT_ONCE);
-  for (const conversation of new Set(conversations)) await ctx.queues.wakeSend(conversation);
+  await wakeLanes(ctx, [...new Set(conversations)]);
   for (const id of due) await sendToolWrite(ctx, id);
   for (const { id, tenant } of untold) await tellOfApproval(ctx, tenant, id);
   return conversations.length + due.length + untold.length;

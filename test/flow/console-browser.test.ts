@@ -43,7 +43,7 @@ test('H9 Custos draws what its table says, by day, on a desktop and on a phone; 
   await page.goto(`${system.url}/console/costs`);
   assert.equal(await page.locator('[data-plot]').count(), 0);
   await system.query(
-    `insert into daily_counts (tenant_id, day, counts) select 'default', current_date - n, jsonb_build_object('received', 40 + n, 'answered', 30 + n % 7 * 3,
+    `insert into daily_counts (tenant_id, day, counts) select 'default', (now() at time zone 'America/Sao_Paulo')::date - n, jsonb_build_object('received', 40 + n, 'answered', 30 + n % 7 * 3,
        'handed_over', n % 4, 'reply_seconds_median', case when n <> 5 then 4 + n % 6 end, 'cost_usd', 0.02 + n % 5 * 0.013, 'tokens', 1000) from generate_series(1, 29) n`,
   );
   for (const viewport of [DESKTOP, PHONE]) {

@@ -47,7 +47,7 @@ test('H9 O15 numbers, health and costs: what is used and left, what waits and wh
   );
   await system.query(`update messages set status = 'failed', reason = 'provider_error' where text = 'Não saiu'`);
   await system.query(
-    `insert into daily_counts (tenant_id, day, counts) values ('default', current_date - 1, '{"received": 40, "answered": 30, "handed_over": 2, "cost_usd": 1.5, "tokens": 9000, "reply_seconds_median": 4.2}')`,
+    `insert into daily_counts (tenant_id, day, counts) values ('default', (now() at time zone 'America/Sao_Paulo')::date - 1, '{"received": 40, "answered": 30, "handed_over": 2, "cost_usd": 1.5, "tokens": 9000, "reply_seconds_median": 4.2}')`,
   );
   for (const [index, viewport] of [DESKTOP, PHONE].entries()) {
     const { page, errors } = await atConsole(system, browser, { email: `ana${index}@example.com`, role: 'admin', viewport });

@@ -280,6 +280,7 @@ test('Z9 every route that takes a post: more than 1 MB is 413 with a token and 4
         paths.set(
           path
             .replaceAll(/:\w+\{(\w+)\|[^/]*\}/g, '$1')
+            .replaceAll(/:\w+\{\[a-z[^/]*\}/g, 'x')
             .replaceAll(/:\w+(\{[^/]*\})?/g, '1')
             .replaceAll('*', 'x'),
           `${method} ${access}`,

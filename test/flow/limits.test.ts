@@ -87,7 +87,7 @@ test('R5 X4 reset: what is held says why and when in words; rate reset by HTTP a
   assert.equal(rate.body['next_slot_at'], goesAt);
   assert.match(
     (await cli('rate')).out,
-    /2 of 2 in 60 minutes, 2 of 100 in 24 hours\n {2}inside its hours; [^\n]*\n {2}1 held because the number used its cap/,
+    /2 of 2 in 60 minutes, 2 of 100 in 24 hours\n {2}order notices: 0 of 300 in 60 minutes\n {2}inside its hours; [^\n]*\n {2}1 held because the number used its cap/,
   );
 
   const reset = await call('POST', '/admin/rate/reset', { window: 'hour', reason: 'conferido' });

@@ -21,6 +21,8 @@ const document = (bytes: Buffer, fileName = 'contrato.pdf') => ({ kind: 'documen
 type Block = { type: string; text?: string; title?: string; source?: { data?: string } };
 type Request = { system: { text: string }[]; tools?: unknown; messages: { role: string; content: Block[] }[] };
 
+/** What a turn has for its files, where a call has to have begun within it on a busy machine too. */
+const BEGUN_MS = 2_000;
 const answers = (system: System) => system.simulator.sends({ kind: 'text', sent: true }).map(({ text }) => text);
 const requests = (system: System) => system.simulator.wire().claude.map(({ request }) => request as unknown as Request);
 /** Those for a description have one file, one line and no tools. */
@@ -338,7 +340,7 @@ test('I10 a model that is slow: an honest sentence in time, its call goes on and
   await system.until(async () => (await system.query('select 1 from inbox')).length === 1, 'the message');
   const id = (await system.query<{ id: number }>('select id::int from conversations'))[0]?.id ?? 0;
   const ctx = await system.openContext('worker');
-  await runTurn(ctx, id, new AbortController().signal, { readMs: 50 });
+  await runTurn(ctx, id, new AbortController().signal, { readMs: BEGUN_MS });
   assert.deepEqual(await texts(system), ['[imagem, ainda não vista]']);
   await system.addWorker();
   await system.ctx.queues.wakeSend(id);
@@ -573,7 +575,7 @@ test('I10 when the time of a turn is over no other file is begun: it is said, an
     system.simulator.inbound({ contactId: maria.id, media: photo(`a foto ${index}`), ageMs: (20 - index) * 1_000 });
   await system.until(async () => (await system.query('select from inbox')).length === 9, 'the messages');
   const id = (await system.query<{ id: number }>('select id::int from conversations'))[0]?.id ?? 0;
-  await runTurn(await system.openContext('worker'), id, new AbortController().signal, { readMs: 50 });
+  await runTurn(await system.openContext('worker'), id, new AbortController().signal, { readMs: BEGUN_MS });
   assert.ok((await texts(system)).every((text) => text === '[imagem, ainda não vista]'));
   release();
   const seen = async () => (await system.query('select from media where words is not null')).length;
