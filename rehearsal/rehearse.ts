@@ -199,9 +199,16 @@ async function takeOver(database: SimulatedDatabase, { tables }: StoredDay): Pro
   await database.query('set session_replication_role = replica');
   for (const [table, rows] of tables) {
     await database.query(`delete from ${table}`);
-    await database.query(`insert into ${table} overriding system value select * from jsonb_populate_recordset(null::${table}, $1)`, [
-      JSON.stringify(rows),
-    ]);
+    const [columns] = await database.query<{ list: string }>(
+      `select string_agg(quote_ident(attname), ', ' order by attnum) as list from pg_attribute
+        where attrelid = $1::regclass and attnum > 0 and not attisdropped and attgenerated = ''`,
+      [table],
+    );
+    const list = columns?.list ?? '';
+    await database.query(
+      `insert into ${table} (${list}) overriding system value select ${list} from jsonb_populate_recordset(null::${table}, $1)`,
+      [JSON.stringify(rows)],
+    );
     const [counted] = await database.query(
       `select from information_schema.columns where table_schema = 'public' and table_name = $1 and column_name = 'id' and is_identity = 'YES'`,
       [table],
