@@ -5,7 +5,7 @@ import type { ListedTool } from '../tools/calls.ts';
 import { secretOwner } from '../tools/client.ts';
 import { readAnswer, requestOf } from '../tools/decide.ts';
 import type { Args } from '../tools/decide.ts';
-import { inputOf, readDefinition } from '../tools/definition-words.ts';
+import { inputOf, readDefinition, secretName } from '../tools/definition-words.ts';
 import type { ToolDefinition } from '../tools/definition-words.ts';
 import { recordAudit } from '../people/audit-calls.ts';
 import { sealSecret } from '../process/secrets.ts';
@@ -190,9 +190,7 @@ const secret = defineCommand({
   summary: 'keeps a secret that tools name; without VALUE it is taken away',
   details: "Sealed with SECRETS_KEY, sent to the tool's own origin only, shown to nobody. In force at once. Audited without it.",
   args: z.object({
-    name: wordsArg
-      .regex(/^[A-Z][A-Z0-9_]{1,39}$/, 'must be capital letters, digits and underscores')
-      .describe('its name, as the tool has it'),
+    name: secretName.describe('its name, as the tool has it'),
     value: wordsArg.optional().describe('the secret'),
   }),
   positional: ['name', 'value'],

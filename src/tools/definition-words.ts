@@ -5,7 +5,6 @@ import { z } from 'zod';
 const NAME = /^[a-z][a-z0-9_]{2,47}$/;
 const ARG = /^[a-z][a-z0-9_]{0,39}$/;
 const FIELD = /^[A-Za-z_][A-Za-z0-9_]{0,59}$/;
-const SECRET = /^[A-Z][A-Z0-9_]{1,39}$/;
 const MAX_ARGS = 20;
 const MAX_SENTENCE_CHARS = 300;
 
@@ -32,6 +31,15 @@ const arg = z.discriminatedUnion('source', [
   z.strictObject({ source: z.literal('model'), ...value }),
 ]);
 
+/** Secrets of the tenant itself, kept in the same place: no tool may name one and carry it out, and none is replaced by `tool secret`. */
+const OWN_SECRETS = /^(JWT_SECRET|WHATSAPP_WEBHOOK_API_KEY|SUBSCRIPTION_.*)$/;
+
+/** How a secret of tools may be called. */
+export const secretName = z
+  .string()
+  .regex(/^[A-Z][A-Z0-9_]{1,39}$/, 'must be capital letters, digits and underscores')
+  .refine((name) => !OWN_SECRETS.test(name), 'belongs to the tenant itself, choose another');
+
 export type ToolArg = z.infer<typeof arg>;
 /** An argument that the model gives. */
 export type GivenArg = Exclude<ToolArg, { source: 'runtime' }>;
@@ -52,7 +60,7 @@ const definition = z.strictObject({
     .refine((path) => !path.split('/').some((each) => each === '.' || each === '..'), 'must not hold . or .. as a part'),
   secret: z
     .strictObject({
-      name: z.string().regex(SECRET, 'must be capital letters, digits and underscores'),
+      name: secretName,
       header: z.string().regex(/^[a-z][a-z0-9-]{1,40}$/i),
       prefix: z.string().max(20).default(''),
     })

@@ -17,7 +17,7 @@ begin
     v_now) on conflict (id) do nothing;
   if not found then return jsonb_build_object('outcome', 'exists'); end if;
   v_user := create_user(v_slug, p_email, 'admin', p_hash, p_actor, v_now);
-  if v_user ->> 'outcome' <> 'created' then raise exception 'the e-mail is taken'; end if;
+  if v_user ->> 'outcome' <> 'created' then raise exception 'the e-mail is taken' using errcode = 'WA004'; end if;
   insert into agents (tenant_id, slug, name, tone, instructions, promises, created_by)
     values (v_slug, 'default', p_agent ->> 'name', p_agent ->> 'tone', p_agent ->> 'instructions',
       p_agent ->> 'promises', p_actor);
@@ -27,7 +27,7 @@ begin
     values (v_slug, p_actor, 'tenant.create', v_slug, jsonb_build_object('admin', p_email, 'secrets', (select
       jsonb_agg(k order by k) from jsonb_object_keys(p_secrets) k)), v_now);
   return jsonb_build_object('outcome', 'created');
-exception when raise_exception then
+exception when sqlstate 'WA004' then
   -- what was written is taken back with the block
   return jsonb_build_object('outcome', 'email_taken');
 end $$;

@@ -52,6 +52,8 @@ const WRONG: [change: Json, fault: RegExp][] = [
   [{ answer: [] }, /^answer: /],
   [{ secret: { name: 'LOJA', header: 'host' } }, /not for secrets/],
   [{ secret: { name: 'loja', header: 'authorization' } }, /^secret.name: /],
+  [{ secret: { name: 'JWT_SECRET', header: 'authorization' } }, /^secret.name: belongs to the tenant itself/],
+  [{ secret: { name: 'SUBSCRIPTION_1F2E3D', header: 'authorization' } }, /^secret.name: belongs to the tenant itself/],
   [{ args: { pedido: arg('contact'), telefone: { source: 'runtime', bind: 'cpf' } } }, /^args.telefone.bind: /],
   [{ args: { pedido: arg('contact', { pattern: '(a+)+$' }) } }, /^args.pedido: /],
   [{ args: { pedido: arg('contact', { optional: true }) } }, /cannot be optional/],
