@@ -154,7 +154,7 @@ const SCENARIOS: Scenario[] = [
        insert into messages (tenant_id, instance_id, conversation_id, seq, direction, author, status, text, provider_at, kind, slot_at)
        select 'default', instance_id, id, 1000 + n, 'out', 'system', 'sent', 'x', now(), 'notification', now() from conversations, generate_series(1, 10) n`,
     ),
-    clear: sql(`delete from messages`),
+    clear: sql(`update messages set slot_at = slot_at - interval '4 days'; delete from messages`),
     says: /julia-dev usou 10 de 10 mensagens da hora \(mais de 90 %\)/,
     silentEnd: true,
   },
@@ -165,7 +165,7 @@ const SCENARIOS: Scenario[] = [
        insert into messages (tenant_id, instance_id, conversation_id, seq, direction, author, status, text, provider_at, kind, slot_at)
        select 'default', instance_id, id, 1000 + n, 'out', 'system', 'sent', 'x', now(), 'notification', now() - interval '2 hours' from conversations, generate_series(1, 19) n`,
     ),
-    clear: sql(`delete from messages`),
+    clear: sql(`update messages set slot_at = slot_at - interval '4 days'; delete from messages`),
     says: /julia-dev usou 19 de 20 mensagens do dia \(mais de 90 %\)/,
     silentEnd: true,
   },
