@@ -13400,12 +13400,16 @@ CREATE OR REPLACE FUNCTION public.start_follow_ups(p_limit integer, p_now timest
 AS $function$
 declare v_now timestamptz := clock(p_now); v_count int;
 begin
-  -- what was answered or stopped makes room for the next silence
+  -- what was answered or stopped makes room for the next silence; WhatsApp tells whole seconds, so an answer may be of
+  -- the second of the words before it
   update follow_ups f set status = 'cancelled', ended_at = v_now,
-      reason = case when v.last_inbound_at > f.since then 'follow_up_answered' else m.reason end
-    from conversations v, follow_ups o left join messages m on m.id = o.message_id
-    where f.status = 'active' and o.id = f.id and v.id = f.conversation_id
-      and (v.last_inbound_at > f.since or m.status in ('cancelled', 'blocked', 'expired', 'failed'));
+      reason = case when o.answered then 'follow_up_answered' else o.reason end
+    from (select g.id, m.status, m.reason, v.last_inbound_at > g.since or exists (select from messages a
+        where a.conversation_id = v.id and a.seq > g.after_seq and a.direction = 'in') as answered
+      from follow_ups g join conversations v on v.id = g.conversation_id left join messages m on m.id = g.message_id
+      where g.status = 'active') o
+    where f.id = o.id and f.status = 'active'
+      and (o.answered or o.status in ('cancelled', 'blocked', 'expired', 'failed'));
   insert into follow_ups (tenant_id, conversation_id, since, after_seq, due_at, created_at)
     select v.tenant_id, v.id, v.last_inbound_at, v.last_seq,
       m.created_at + make_interval(mins => (l.steps -> 0 ->> 'after_minutes')::int), v_now

@@ -229,6 +229,17 @@ test('L12: a ladder: its steps one after the other, each counted from when the o
   assert.equal(await begin(sends, after(60 * HOUR)), 0, 'a silence is followed up once');
 });
 
+test('L12: an answer within the second of the words before it ends the ladder: WhatsApp tells whole seconds', async (t) => {
+  const sends = await sendsDatabase(t);
+  await setLadder(sends, NOON);
+  const talk = await heard(sends, 1, after(MINUTE));
+  await answered(sends, talk, after(MINUTE));
+  assert.equal(await begin(sends, after(MINUTE)), 1);
+  await heard(sends, 1, after(MINUTE), 'in-the-same-second');
+  await begin(sends, after(2 * MINUTE));
+  assert.deepEqual(await sends.query('select status, reason from follow_ups'), [{ status: 'cancelled', reason: 'follow_up_answered' }]);
+});
+
 test('L12: switching it on touches nothing older; no ladder after what was no question, in an opted-out, handed-over or unanswered conversation', async (t) => {
   const sends = await sendsDatabase(t);
   const old = await heard(sends, 1, after(-MINUTE));

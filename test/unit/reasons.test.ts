@@ -78,7 +78,9 @@ async function writtenByTypescript(): Promise<string[]> {
   const tools = quoted(/type CallFault =([^;]*);/.exec(await textOf('src/tools/client.ts'))?.[1] ?? '');
   assert.ok(tools.length >= 9, 'why a tool has no answer');
   const decision = all(await textOf('src/turns/decide.ts'), /\breason: ((?:'[^']+'(?: \| )?)+)/g).flatMap(quoted);
-  const steps = (await Promise.all(['src/turns/turn.ts', 'src/turns/agent.ts', 'src/outbox/send.ts'].map(textOf))).join('\n');
+  const steps = (
+    await Promise.all(['src/turns/turn.ts', 'src/turns/result.ts', 'src/turns/agent.ts', 'src/outbox/send.ts'].map(textOf))
+  ).join('\n');
   return [
     ...notSent,
     ...notSent.map((failure) => `max_attempts_${failure}`),
