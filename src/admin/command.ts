@@ -91,6 +91,11 @@ export function refused(kind: Refusal['kind'], message: string): Refusal {
   return failure(kind, { retryable: false, message });
 }
 
+/** What a command that keeps a secret says where there is no key to seal it with. */
+export function noSecretsKey(): Refusal {
+  return refused('conflict', 'SECRETS_KEY: must be set; make one with `openssl rand -hex 32`');
+}
+
 /** Numbers come as words on the command line and in addresses. */
 const numberArg = z.union(
   [

@@ -7,10 +7,8 @@ import { listTenantSecrets, swapTenantSecret } from '../tools/calls.ts';
 import { secretOwner } from '../tools/client.ts';
 import { openSecret, sealSecret } from '../process/secrets.ts';
 import { webhookSecretOf } from '../numbers/webhook-secrets.ts';
-import { defineCommand, refused, wordsArg } from './command.ts';
+import { defineCommand, noSecretsKey, refused, wordsArg } from './command.ts';
 import { nameArg } from './instances.ts';
-
-const NO_KEY = 'SECRETS_KEY: must be set; make one with `openssl rand -hex 32`';
 
 const key = defineCommand({
   name: 'instance key',
@@ -24,7 +22,7 @@ const key = defineCommand({
   role: 'admin',
   async run(ctx, { name, key }, actor) {
     const { secrets } = ctx.config;
-    if (secrets === null) return refused('conflict', NO_KEY);
+    if (secrets === null) return noSecretsKey();
     const sealed = key === undefined ? null : sealSecret(secrets, key, ownerOf(name));
     if (!(await setInstanceKey(ctx.db, actor.tenant, name, sealed, actor.id))) return refused('not_found', `there is no number ${name}`);
     return { ok: true, result: { name, own_key: sealed !== null } };
@@ -47,7 +45,7 @@ const rotate = defineCommand({
   role: 'admin',
   async run(ctx, _args, actor) {
     const { secrets } = ctx.config;
-    if (secrets === null) return refused('conflict', NO_KEY);
+    if (secrets === null) return noSecretsKey();
     const result = { rotated: 0, current: 0, unreadable: [] as string[] };
     for (const { name, kind, sealed } of await listSealedSecrets(ctx.db, actor.tenant === 'default' ? null : actor.tenant)) {
       const owner = kind === 'evolution_key' ? ownerOf(name) : webhookSecretOf(name);

@@ -7,7 +7,7 @@ import { auditTenants, createTenant, listTenants } from '../tenants/calls.ts';
 import type { ListedTenant } from '../tenants/calls.ts';
 import { secretOwner } from '../tools/client.ts';
 import { defaultAgent } from '../turns/default-agent.ts';
-import { defineCommand, refused, wordsArg } from './command.ts';
+import { defineCommand, noSecretsKey, refused, wordsArg } from './command.ts';
 import type { Actor, Outcome, Refusal } from './command.ts';
 import { emailArg } from './users.ts';
 
@@ -48,7 +48,7 @@ const create = defineCommand({
     if (stranger !== null) return stranger;
     const { slug, name, squad, sla } = args;
     const { secrets } = ctx.config;
-    if (secrets === null) return refused('conflict', 'SECRETS_KEY: must be set; make one with `openssl rand -hex 32`');
+    if (secrets === null) return noSecretsKey();
     const owner = { name: args['owner-name'], email: args['owner-email'] };
     const secret = Object.fromEntries(SECRETS.map((each) => [each, randomBytes(32).toString('hex')]));
     const password = randomPassword();

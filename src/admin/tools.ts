@@ -12,7 +12,7 @@ import { sealSecret } from '../process/secrets.ts';
 import { TOOLS } from '../turns/tools/all.ts';
 import { oneLine } from '../words/foreign-text.ts';
 import { jsonOf } from '../words/json.ts';
-import { defineCommand, fileArg, refused, wordsArg } from './command.ts';
+import { defineCommand, fileArg, noSecretsKey, refused, wordsArg } from './command.ts';
 import type { AdminContext, Outcome } from './command.ts';
 
 const nameArg = wordsArg.max(48).describe('name of the tool, as tool list shows it');
@@ -198,8 +198,7 @@ const secret = defineCommand({
   role: 'admin',
   async run(ctx, { name, value }, { id, tenant }) {
     const { secrets } = ctx.config;
-    if (secrets === null && value !== undefined)
-      return refused('conflict', 'SECRETS_KEY: must be set; make one with `openssl rand -hex 32`');
+    if (secrets === null && value !== undefined) return noSecretsKey();
     const sealed = value === undefined || secrets === null ? null : sealSecret(secrets, value, secretOwner(tenant, name));
     const was = await setTenantSecret(ctx.db, tenant, name, sealed, id);
     return { ok: true, result: { name, kept: sealed !== null, was } };

@@ -11,6 +11,7 @@ import {
   searchConversations,
   TABS,
 } from '../watch/conversation-calls.ts';
+import { checked } from './checked.ts';
 import { contextOf } from './context-of.ts';
 import type { Process } from './ops.ts';
 import type { Routes } from './table.ts';
@@ -110,12 +111,6 @@ function has({ by, since }: { by: string; since: Date }): HTTPException {
   return new HTTPException(409, {
     message: `${by} has this conversation since ${since.toISOString()}; with "force": true you take it over`,
   });
-}
-
-function checked<S extends z.ZodType>(schema: S, given: unknown): z.infer<S> {
-  const parsed = schema.safeParse(given);
-  if (!parsed.success) throw new HTTPException(400, { message: z.prettifyError(parsed.error) });
-  return parsed.data;
 }
 
 /** No body is no fields. */

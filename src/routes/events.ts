@@ -3,6 +3,7 @@ import { HTTPException } from 'hono/http-exception';
 import { z } from 'zod';
 import { readEvents } from '../feed/calls.ts';
 import { envelope, EVENT_TYPES, jsonSchemaOf } from '../feed/event-words.ts';
+import { checked } from './checked.ts';
 import { contextOf } from './context-of.ts';
 import type { Process } from './ops.ts';
 import type { Routes } from './table.ts';
@@ -75,10 +76,4 @@ export function eventRoutes(routes: Routes, process: Process): void {
       return c.json(jsonSchemaOf(named.data));
     },
   );
-}
-
-function checked<T>(schema: z.ZodType<T>, given: unknown): T {
-  const parsed = schema.safeParse(given);
-  if (!parsed.success) throw new HTTPException(400, { message: z.prettifyError(parsed.error) });
-  return parsed.data;
 }

@@ -12,6 +12,7 @@ import { notConfigured, providerError } from '../outbox/provider-error.ts';
 import type { Context } from '../context.ts';
 import type { Process } from './ops.ts';
 import type { Caller } from './auth.ts';
+import { checked } from './checked.ts';
 import { contextOf } from './context-of.ts';
 import type { Routes } from './table.ts';
 
@@ -121,12 +122,6 @@ export function orderNoticeRoutes(routes: Routes, process: Process): void {
 
 function unknownType(): HTTPException {
   return new HTTPException(404, { message: `there is no such type; there are ${NOTICE_TYPES.join(', ')}` });
-}
-
-function checked<T>(schema: z.ZodType<T>, given: unknown): T {
-  const parsed = schema.safeParse(given);
-  if (!parsed.success) throw new HTTPException(400, { message: z.prettifyError(parsed.error) });
-  return parsed.data;
 }
 
 function askingOf({ tenant, sub }: Caller, requestId: string, instance?: string) {
